@@ -1,1 +1,30 @@
-//! x
+//! The words that supervisor, runner and module share.
+//!
+//! Everything here is a plain value: names and paths that cannot hold something unsafe, the manifest of a module, the
+//! plan of a sandbox, and the messages of protocol 1. Nothing here touches the machine; whoever reads bytes from
+//! outside turns them into these types first.
+
+mod enforcement;
+mod frame;
+mod invocation;
+mod manifest;
+mod message;
+mod name;
+mod object;
+mod path;
+mod sandbox;
+mod version;
+
+pub use enforcement::{Enforcement, Restriction, SetupFailure};
+pub use frame::{Frame, FrameReader, MAX_LINE, MAX_RESULT, MAX_START, write_frame};
+pub use invocation::{Entry, Invocation, ModuleInvocation, PROTOCOL, Phase};
+pub use manifest::{Database, MAX_MANIFEST, Manifest, ManifestError, ManifestWarning, SandboxRequest};
+pub use message::{
+    CancelReason, Exit, Level, LogSource, Message, Reply, RunnerMessage, SupervisorMessage, Usage, parse_module_line,
+    parse_runner_line,
+};
+pub use name::{ModuleName, NameError, ProfileName, RunId, UnitName};
+pub use object::FieldError;
+pub use path::{DeclaredPath, PathProblem};
+pub use sandbox::{Access, Limit, Mount, Resource, SandboxPlan};
+pub use version::{SchemaVersion, VersionError};

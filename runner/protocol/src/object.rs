@@ -1,0 +1,181 @@
+//! Reading fields of a JSON object one by one, so that each error names the field and what was found there instead.
+
+use serde_json::{Map, Value};
+
+/// A field of a JSON document that has the wrong shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct FieldError {
+    /// Where, as dotted path: `metadata.schema_version`, `configuration.backup_paths[2]`.
+    pub field: String,
+    /// What is wrong, for a person.
+    pub problem: String,
+}
+
+/// One object of the document, with the dotted path that leads to it.
+pub(crate) struct Object<'a> {
+    path: String,
+    map: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn root(map: &'a Map<String, Value>) -> Self {
+        Self { path: String::new(), map: Some(map) }
+    }
+
+    /// The object at `key`; absent and null read as an empty one.
+    pub(crate) fn object(&self, key: &str) -> Result<Object<'a>, FieldError> {
+        let path = self.field(key);
+        match self.get(key) {
+            None => Ok(Object { path, map: None }),
+            Some(Value::Object(map)) => Ok(Object { path, map: Some(map) }),
+            Some(other) => Err(wrong(path, "an object", other)),
+        }
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.map.is_some()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.map.into_iter().flat_map(|map| map.keys().map(String::as_str))
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
+        self.map.and_then(|map| map.get(key)).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn field(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    pub(crate) fn error(&self, key: &str, problem: impl Into<String>) -> FieldError {
+        FieldError { field: self.field(key), problem: problem.into() }
+    }
+
+    pub(crate) fn string(&self, key: &str) -> Result<Option<&'a str>, FieldError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(self.field(key), "a string", other)),
+        }
+    }
+
+    pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>, FieldError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(wrong(self.field(key), "true or false", other)),
+        }
+    }
+
+    /// An integer within `range`.
+    pub(crate) fn integer(&self, key: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<i64>, FieldError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let number = value.as_i64().ok_or_else(|| wrong(self.field(key), "a whole number", value))?;
+        if range.contains(&number) {
+            Ok(Some(number))
+        } else {
+            Err(self.error(key, format!("{number} is outside {} to {}", range.start(), range.end())))
+        }
+    }
+
+    /// A size in bytes: a number, or a string with the suffix K, M, G or T (powers of 1024), as systemd writes sizes.
+    pub(crate) fn bytes(&self, key: &str) -> Result<Option<u64>, FieldError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let size = match value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) => parse_size(text),
+            _ => None,
+        };
+        match size {
+            Some(size) => Ok(Some(size)),
+            None => Err(wrong(self.field(key), "a size such as 268435456 or \"256M\"", value)),
+        }
+    }
+
+    /// The list at `key`, each element a string turned by `parse`; absent reads as empty. At most `limit` elements.
+    pub(crate) fn list<T, E: std::fmt::Display>(
+        &self,
+        key: &str,
+        limit: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, FieldError> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let Value::Array(items) = value else { return Err(wrong(self.field(key), "a list of strings", value)) };
+        if items.len() > limit {
+            return Err(self.error(key, format!("has {} elements, more than {limit}", items.len())));
+        }
+        let mut parsed = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let field = format!("{}[{index}]", self.field(key));
+            let Value::String(text) = item else { return Err(wrong(field, "a string", item)) };
+            match parse(text) {
+                Ok(value) => parsed.push(value),
+                Err(problem) => return Err(FieldError { field, problem: format!("{text:?} {problem}") }),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+fn wrong(field: String, expected: &str, found: &Value) -> FieldError {
+    FieldError { field, problem: format!("expected {expected}, found {}", describe(found)) }
+}
+
+/// What a value is, in words short enough for a message.
+pub(crate) fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => format!("{value}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) if text.chars().count() <= 40 => format!("the string {text:?}"),
+        Value::String(_) => "a long string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.trim().char_indices().last()? {
+        (at, 'K') => (&text.trim()[..at], 1 << 10),
+        (at, 'M') => (&text.trim()[..at], 1 << 20),
+        (at, 'G') => (&text.trim()[..at], 1 << 30),
+        (at, 'T') => (&text.trim()[..at], 1u64 << 40),
+        _ => (text.trim(), 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// The known key nearest to `given`, when it is near enough to be a slip of the hand.
+pub(crate) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|key| (strsim::damerau_levenshtein(given, key), *key))
+        .filter(|(distance, key)| *distance <= 2.max(key.len() / 3))
+        .min()
+        .map(|(_, key)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_take_systemd_suffixes() {
+        assert_eq!(parse_size("256M"), Some(256 << 20));
+        assert_eq!(parse_size("1T"), Some(1 << 40));
+        assert_eq!(parse_size("4096"), Some(4096));
+        for bad in ["", "M", "-1", "1.5G", "99999999999T", "1KB"] {
+            assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slip_finds_its_key_and_a_stranger_finds_none() {
+        let known = ["schema_version", "enabled", "priority"];
+        assert_eq!(nearest("schemaversion", &known), Some("schema_version"));
+        assert_eq!(nearest("priorty", &known), Some("priority"));
+        assert_eq!(nearest("colour", &known), None);
+    }
+}
