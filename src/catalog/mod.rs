@@ -1,0 +1,1 @@
+//! The catalog: installed modules, their local settings, and the swap that replaces one with a newer version.

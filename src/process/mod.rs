@@ -1,0 +1,1 @@
+//! One runner process: spawn, converse, deadline, outcome.

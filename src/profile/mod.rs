@@ -1,0 +1,1 @@
+//! Sandbox profiles: load, extend, and resolve into a plan.

@@ -1,0 +1,248 @@
+//! The record of a run: what history stores and `updates run --json` prints, whole.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use updates_protocol::{Enforcement, Level, LogSource, ManifestWarning, ModuleName, Phase, RunId, Usage};
+
+use super::{Outcome, Verdict};
+
+/// What a run was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// `updates run`.
+    Run,
+    /// `updates check`.
+    Check,
+    /// `updates runner`.
+    Runner,
+}
+
+/// How a run ended, as exit code and as word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitStatus {
+    /// All well: 0.
+    Success,
+    /// Something inside the supervisor failed: 1.
+    InternalError,
+    /// The command line or the configuration is wrong: 2.
+    Usage,
+    /// No module was selected: 3.
+    NothingSelected,
+    /// Updates are pending: 10.
+    Pending,
+    /// A module failed and everything is as before it ran: 20.
+    ModuleFailed,
+    /// A rollback failed: a person is needed: 21.
+    RollbackFailed,
+    /// Another run holds the lock: 75.
+    Locked,
+    /// Interrupted, settled: 130.
+    Interrupted,
+}
+
+impl ExitStatus {
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            ExitStatus::Success => 0,
+            ExitStatus::InternalError => 1,
+            ExitStatus::Usage => 2,
+            ExitStatus::NothingSelected => 3,
+            ExitStatus::Pending => 10,
+            ExitStatus::ModuleFailed => 20,
+            ExitStatus::RollbackFailed => 21,
+            ExitStatus::Locked => 75,
+            ExitStatus::Interrupted => 130,
+        }
+    }
+}
+
+/// One run, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The run's id.
+    pub run_id: RunId,
+    /// What it was for.
+    pub kind: RunKind,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// RFC 3339, UTC; absent while it runs and after an interruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// How it ended; absent as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ExitStatus>,
+    /// What was fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncRecord>,
+    /// Modules that were put back first, because an earlier run was interrupted in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovered: Vec<RollbackRecord>,
+    /// What phase 1 did to the installed modules.
+    pub updates: Vec<UpdateRecord>,
+    /// What became of each module, in the order in which they ended.
+    pub modules: Vec<ModuleRecord>,
+    /// Problems that belong to no module.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// What a sync did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRecord {
+    /// URL or path, without credentials.
+    pub source: String,
+    /// Branch.
+    pub branch: String,
+    /// The commit that was found, as hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Why the fetch failed; the run went on with what is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What phase 1 made of one module of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateRecord {
+    /// The folder's name; kept as text, since an invalid one is reported too.
+    pub module: String,
+    /// What was done.
+    pub change: Change,
+    /// The version that was installed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The version in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why it was skipped, or which local values won over changed shipped ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What was done to a module's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is new and was installed.
+    Installed,
+    /// A newer version was swapped in.
+    Updated,
+    /// The installed version is newer than the source's; nothing was done.
+    Older,
+    /// It is disabled locally; its code stays as it is.
+    Disabled,
+    /// This version failed before and is held.
+    Held,
+    /// It can't be used; the notes say why.
+    Invalid,
+    /// Installing it failed; the installed version stays.
+    Failed,
+}
+
+/// What became of one module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleRecord {
+    /// Its name; kept as text, since an invalid one is reported too.
+    pub module: String,
+    /// The installed version that ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// In one word.
+    pub status: ModuleStatus,
+    /// In one sentence: the error of a failure, the reason of a skip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What its last attempt returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// Every attempt, maintenance first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+    /// What was put back, when something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackRecord>,
+    /// Writable paths without a way back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volatile_paths: Vec<String>,
+    /// Odd things in its manifest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ManifestWarning>,
+}
+
+/// What became of a module, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModuleStatus {
+    /// It ran well and changed something, by its own word.
+    Updated,
+    /// It ran well.
+    Succeeded,
+    /// It failed and everything is as before it ran.
+    RolledBack,
+    /// It failed and putting back failed as well: a person is needed.
+    RollbackFailed,
+    /// It failed before it changed anything, in a check or because it could not be started.
+    Failed,
+    /// It was not run; the message says why.
+    Skipped,
+    /// The run was interrupted; everything is as before the module ran.
+    Interrupted,
+}
+
+/// One runner process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1, or 2 after a restart.
+    pub number: u32,
+    /// Which part of the module.
+    pub phase: Phase,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What that led to.
+    pub verdict: Verdict,
+    /// What it used.
+    pub usage: Usage,
+    /// What the sandbox really enforced.
+    pub enforcement: Enforcement,
+    /// Log bytes that were dropped past the limit.
+    #[serde(default)]
+    pub log_bytes_dropped: u64,
+}
+
+/// A rollback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRecord {
+    /// Which module.
+    pub module: ModuleName,
+    /// Whether everything is back.
+    pub complete: bool,
+    /// Paths that were put back or removed; at most 1,000 are listed.
+    pub restored: Vec<String>,
+    /// Whether the module's code was put back too.
+    pub code: bool,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One line of a module's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Which module.
+    pub module: ModuleName,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Which part.
+    pub phase: Phase,
+    /// Milliseconds since the epoch.
+    pub time: u64,
+    /// How grave.
+    pub level: Level,
+    /// Where it came from.
+    pub source: LogSource,
+    /// The text.
+    pub message: String,
+}

@@ -1,0 +1,1 @@
+//! Units of systemd: their state, asked in one call.

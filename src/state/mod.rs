@@ -1,0 +1,1 @@
+//! The state manager: slots, checkpoints and restores.
