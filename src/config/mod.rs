@@ -1,5 +1,10 @@
 //! Settings and places: what the administrator wrote, checked once, and where everything lies below the root.
 
 mod layout;
+mod load;
+mod raw;
+mod settings;
 
 pub use layout::{Layout, Machine};
+pub use load::{ConfigError, Loaded, Origin, load};
+pub use settings::{Config, DEFAULT_BRANCH, SourceSettings};
