@@ -1,0 +1,128 @@
+//! When each selected module may start: priority, then name; side by side only where nothing can get in each other's way.
+
+use std::collections::VecDeque;
+
+use updates_protocol::{DeclaredPath, ModuleName};
+
+/// A selected module, with what decides when it may start.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Which module.
+    pub module: ModuleName,
+    /// Lower runs earlier; the next priority starts when the one before is done.
+    pub priority: i64,
+    /// Runs while nothing else runs.
+    pub exclusive: bool,
+    /// What it may write. Two modules that share a path never run side by side, since a rollback of one would take
+    /// back what the other did.
+    pub paths: Vec<DeclaredPath>,
+}
+
+/// The order of a run, handed out task by task.
+#[derive(Debug)]
+pub struct Schedule {
+    waiting: VecDeque<Task>,
+    running: Vec<Task>,
+    jobs: usize,
+}
+
+impl Schedule {
+    /// An order for `tasks`, of which at most `jobs` run side by side.
+    pub fn new(mut tasks: Vec<Task>, jobs: usize) -> Self {
+        tasks.sort_by(|a, b| a.priority.cmp(&b.priority).then_with(|| a.module.cmp(&b.module)));
+        Self { waiting: tasks.into(), running: Vec::new(), jobs: jobs.max(1) }
+    }
+
+    /// The next module that may start now. `None` means: wait until one is [finished](Self::finished), or all are done.
+    pub fn start(&mut self) -> Option<ModuleName> {
+        let index = self.startable()?;
+        let task = self.waiting.remove(index)?;
+        let module = task.module.clone();
+        self.running.push(task);
+        Some(module)
+    }
+
+    fn startable(&self) -> Option<usize> {
+        let first = self.waiting.front()?;
+        if self.running.is_empty() {
+            return Some(0);
+        }
+        if self.running.len() >= self.jobs || self.running.iter().any(|task| task.exclusive) {
+            return None;
+        }
+        for (index, task) in self.waiting.iter().enumerate() {
+            // An exclusive module is not overtaken, or it might wait for the whole priority.
+            if task.exclusive || task.priority != first.priority || self.running[0].priority != task.priority {
+                return None;
+            }
+            if !self.running.iter().any(|other| overlap(&other.paths, &task.paths)) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Says that a started module is done.
+    pub fn finished(&mut self, module: &ModuleName) {
+        self.running.retain(|task| task.module != *module);
+    }
+
+    /// Takes back every module that has not started.
+    pub fn cancel(&mut self) -> Vec<ModuleName> {
+        self.waiting.drain(..).map(|task| task.module).collect()
+    }
+
+    /// How many run now.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+}
+
+fn overlap(left: &[DeclaredPath], right: &[DeclaredPath]) -> bool {
+    left.iter().any(|l| right.iter().any(|r| l.is_within(r) || r.is_within(l)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(name: &str, priority: i64, exclusive: bool, paths: &[&str]) -> Task {
+        let paths = paths.iter().map(|path| DeclaredPath::new(path).unwrap()).collect();
+        Task { module: name.parse().unwrap(), priority, exclusive, paths }
+    }
+
+    fn wave(schedule: &mut Schedule) -> Vec<String> {
+        let wave: Vec<_> = std::iter::from_fn(|| schedule.start()).collect();
+        wave.iter().for_each(|module| schedule.finished(module));
+        wave.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn priority_comes_before_name_and_jobs_bound_the_width() {
+        let tasks = ["d", "a", "c"].map(|name| task(name, 100, false, &[]));
+        let mut schedule = Schedule::new([tasks.to_vec(), vec![task("z", 1, false, &[])]].concat(), 2);
+        assert_eq!(wave(&mut schedule), ["z"]);
+        assert_eq!(wave(&mut schedule), ["a", "c"]);
+        assert_eq!(wave(&mut schedule), ["d"]);
+        assert!(wave(&mut schedule).is_empty());
+    }
+
+    #[test]
+    fn an_exclusive_module_runs_alone_and_is_not_overtaken() {
+        let mut schedule =
+            Schedule::new(vec![task("a", 1, false, &[]), task("b", 1, true, &[]), task("c", 1, false, &[])], 4);
+        assert_eq!(wave(&mut schedule), ["a"]);
+        assert_eq!(wave(&mut schedule), ["b"]);
+        assert_eq!(wave(&mut schedule), ["c"]);
+    }
+
+    #[test]
+    fn modules_that_share_a_path_run_one_after_the_other() {
+        let mut schedule = Schedule::new(
+            vec![task("a", 1, false, &["/etc/x"]), task("b", 1, false, &["/etc/x/y"]), task("c", 1, false, &["/srv"])],
+            4,
+        );
+        assert_eq!(wave(&mut schedule), ["a", "c"]);
+        assert_eq!(wave(&mut schedule), ["b"]);
+    }
+}
