@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod config;
 pub mod fs;
 pub mod history;
+pub mod permissions;
 pub mod process;
 pub mod profile;
 pub mod record;
