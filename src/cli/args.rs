@@ -1,0 +1,181 @@
+//! The command line, as DESIGN's section 10 has it: what can be said, and what each word means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use updates_protocol::ModuleName;
+
+/// Keeps this server current, and takes back what an update broke.
+#[derive(Debug, Parser)]
+#[command(name = "updates", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Act on the tree below DIR instead of on this machine
+    #[arg(long, value_name = "DIR", global = true, default_value = "/", help_heading = "Global options")]
+    pub root: PathBuf,
+    /// Read only FILE instead of /etc/updates/config.toml and config.d
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Show problems only
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub quiet: bool,
+    /// Show every log line of every module; twice for the supervisor's own diagnostics
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, help_heading = "Global options")]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sync the source, update modules and run the enabled ones
+    Run(RunArgs),
+    /// Show what a run would change, and change nothing
+    Check(CheckArgs),
+    /// Run one module alone: an installed one by name, or any by the path to its folder
+    Runner(RunnerArgs),
+    /// List the installed modules
+    List,
+    /// Tell how the last run went and what needs a person
+    Status,
+    /// Show a module, or a run: its id, or `last`
+    Show {
+        /// Module name, run id or `last`
+        #[arg(value_name = "MODULE|RUN")]
+        subject: String,
+    },
+    /// List the runs that are remembered
+    History {
+        /// Only what became of this module
+        module: Option<ModuleName>,
+        /// At most N runs
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Print the log of a run
+    Logs {
+        /// Run id, or `last`
+        #[arg(default_value = "last")]
+        run: String,
+        /// Only this module's lines
+        module: Option<ModuleName>,
+    },
+    /// Enable a module, or a component of it, in its local settings
+    Enable(SwitchArgs),
+    /// Disable a module, or a component of it, in its local settings
+    Disable(SwitchArgs),
+    /// Show or check the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// `updates run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Run these modules only
+    #[arg(value_name = "MODULE")]
+    pub modules: Vec<ModuleName>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Run up to N modules side by side
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// Wait for another run to end, up to SECONDS when given
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "86400")]
+    pub wait: Option<u64>,
+}
+
+/// Where modules come from.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// Take modules from this git repository instead of the configured one
+    #[arg(long, value_name = "URL|PATH", conflicts_with = "no_sync")]
+    pub source: Option<String>,
+    /// Follow this branch
+    #[arg(long, value_name = "NAME", conflicts_with = "no_sync")]
+    pub branch: Option<String>,
+    /// Run what is installed, without asking the source
+    #[arg(long)]
+    pub no_sync: bool,
+}
+
+/// `updates check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Check these modules only
+    #[arg(value_name = "MODULE")]
+    pub modules: Vec<ModuleName>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Exit with 10 when something would change
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Check up to N modules side by side
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+}
+
+/// `updates runner`
+#[derive(Debug, Args)]
+pub struct RunnerArgs {
+    /// Name of an installed module, or path to a module's folder
+    #[arg(value_name = "MODULE")]
+    pub module: String,
+    /// Change nothing: the module sees `--check` and a read-only machine
+    #[arg(long)]
+    pub check: bool,
+    /// Wait for another run to end, up to SECONDS when given
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "86400")]
+    pub wait: Option<u64>,
+    /// Arguments for main(args)
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<String>,
+}
+
+/// `updates enable` and `updates disable`
+#[derive(Debug, Args)]
+pub struct SwitchArgs {
+    /// Which module
+    pub module: ModuleName,
+    /// Only this component of it
+    pub component: Option<String>,
+}
+
+/// `updates config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the settings in force and where each came from
+    Show,
+    /// Check settings, profiles, modules and their local settings
+    Check,
+}
+
+/// `--wait` as a duration.
+pub fn wait(seconds: Option<u64>) -> Duration {
+    Duration::from_secs(seconds.unwrap_or(0))
+}
