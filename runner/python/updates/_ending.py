@@ -1,0 +1,86 @@
+"""Leaves the process: nothing that was written is lost, and nothing that was left running can hold up the end.
+
+Tearing an interpreter down costs more than starting a small module, so it is skipped wherever nobody could tell.
+"""
+
+import posix
+import sys
+import time
+
+EXIT_GRACE_SECONDS = 3  # for threads and exit hooks, once the result is sent
+
+
+def flush_files():
+    """Write out what open files still buffer, before the result claims that all is done."""
+    import gc  # built in
+
+    for item in gc.get_objects():
+        if type(item) in _BUFFERED:
+            _flush(item)
+
+
+def leave():
+    """End the process with status 0. Returns only to let the interpreter end it, where that could be noticed."""
+    if _has_hooks():
+        _run_hooks()
+    if _has_finalisers():
+        import _signal
+
+        # The last guard while the interpreter comes down: no Python code runs by then that could watch over it.
+        _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+        _signal.alarm(EXIT_GRACE_SECONDS)
+        return
+    posix._exit(0)
+
+
+def _has_hooks():
+    if "threading" in sys.modules:
+        return True
+    atexit = sys.modules.get("atexit")
+    return atexit is not None and atexit._ncallbacks() > 0
+
+
+def _run_hooks():
+    """Wait for threads and run exit hooks in the interpreter's order, but no longer than the grace allows."""
+    import _thread
+    import atexit
+
+    _thread.start_new_thread(_end_late, ())
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    atexit._run_exitfuncs()
+    flush_files()
+
+
+def _end_late():
+    time.sleep(EXIT_GRACE_SECONDS)
+    try:
+        from updates.index import log_message
+
+        text = "threads or exit hooks of the module were still running %d s after its result and were ended"
+        log_message(text % EXIT_GRACE_SECONDS, "WARNING")
+    finally:
+        posix._exit(0)
+
+
+def _has_finalisers():
+    """Whether a live object has a `__del__` that the end of an interpreter would have run."""
+    import gc
+
+    return any(hasattr(kind, "__del__") and kind not in _FILES for kind in set(map(type, gc.get_objects())))
+
+
+def _flush(file):
+    try:
+        if not file.closed:
+            file.flush()
+    except Exception as error:  # a full disk, a broken pipe; the module ended without looking
+        from updates.index import log_message
+
+        log_message("%s could not be written out: %s" % (getattr(file, "name", file), error), "ERROR")
+
+
+_io = sys.modules["_io"]
+_BUFFERED = frozenset((_io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom))
+_FILES = _BUFFERED | {_io.BufferedReader, _io.FileIO}
