@@ -3,6 +3,7 @@
 Tearing an interpreter down costs more than starting a small module, so it is skipped wherever nobody could tell.
 """
 
+import gc
 import posix
 import sys
 import time
@@ -12,11 +13,11 @@ EXIT_GRACE_SECONDS = 3  # for threads and exit hooks, once the result is sent
 
 def flush_files():
     """Write out what open files still buffer, before the result claims that all is done."""
-    import gc  # built in
-
-    for item in gc.get_objects():
-        if type(item) in _BUFFERED:
-            _flush(item)
+    for item in [item for item in gc.get_objects() if type(item) in _BUFFERED]:
+        _flush(item)
+    for stream in (sys.stdout, sys.stderr):  # the host froze these, so they are not among the objects above
+        if stream is not None:
+            _flush(stream)
 
 
 def leave():
@@ -66,8 +67,6 @@ def _end_late():
 
 def _has_finalisers():
     """Whether a live object has a `__del__` that the end of an interpreter would have run."""
-    import gc
-
     return any(hasattr(kind, "__del__") and kind not in _FILES for kind in set(map(type, gc.get_objects())))
 
 

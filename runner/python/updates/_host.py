@@ -4,12 +4,15 @@ Start-up is paid by every module at every run, so this file and what it imports 
 already loaded under -I -S. All that is needed for failures or for maintenance is imported when it happens.
 """
 
+import gc
 import posix
 import sys
 
-from updates import _channel, _ending, _loading, _result
+from updates import _channel, _encode, _ending, _loading
 
 _USAGE = "usage: host.py FD main|maintenance ENTRY [ARG...]\n"
+MAX_RESULT = 1024 * 1024  # bytes of the whole line, with the newline
+_RESULT = '{"type":"result","value":%s}'
 _EXIT_USAGE = 64  # EX_USAGE of sysexits.h
 _EXIT_UNDELIVERED = 74  # EX_IOERR of sysexits.h
 
@@ -23,6 +26,7 @@ def run(argv):
     host_pid = posix.getpid()
     _prepare_streams()
     channel = _channel.attach(int(argv[0]))
+    gc.freeze()  # what is there already is the host's: collections and the end look at the module's objects only
 
     try:
         value = _call(kind, entry, arguments)
@@ -35,7 +39,7 @@ def run(argv):
 
     _ending.flush_files()
     try:
-        _result.send(channel, value)
+        channel.send(_result_line(value))
     except _channel.ChannelError as error:
         sys.stderr.write("the result could not be delivered: %s\n" % error)
         sys.stderr.flush()
@@ -86,6 +90,25 @@ def _finished(value, name):
     if type(value).__name__ in ("generator", "async_generator"):
         return {"success": False, "error": "%s contains `yield`: it returned a generator and none of it ran" % name}
     return value
+
+
+def _result_line(value):
+    """The result message for `value`, or for the failure that says why `value` itself can't be sent."""
+    try:
+        encoded, not_finite = _encode.encode(value, MAX_RESULT - len(_RESULT) + 1)
+        if not_finite:
+            from updates.index import log_message
+
+            text = "the result has numbers that are NaN or infinite (%d); they were sent as null"
+            log_message(text % not_finite, "WARNING")
+        return _RESULT % encoded
+    except _encode.EncodeError as error:
+        reason = "the result %s" % error
+    except BaseException as error:  # raised by a method of one of the module's own classes
+        from updates._convert import describe_exception
+
+        reason = "the result could not be turned into JSON: " + describe_exception(error)[:1000]
+    return _RESULT % ('{"success":false,"error":%s}' % _encode.text(reason))
 
 
 def _describe(error):

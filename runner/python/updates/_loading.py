@@ -1,15 +1,20 @@
 """Loads a module's code as `modules.<name>.<entry>`, always from its source as it is now.
 
 The module's folder D becomes the package `modules.<name>`, so relative imports work; D is also the first folder of
-`sys.path`, so plain imports of files beside the entry work. Compiled files in D are never used: a restart after a
-self-update must see the new source even when its size and modification time equal those of the old.
+`sys.path`, so plain imports of files beside the entry work. A compiled file in D is never believed for its time stamp:
+a restart after a self-update must see the new source even when its size and modification time equal those of the old.
 """
 
+import _imp
+import io
+import marshal
 import posix
 import sys
 
 _bootstrap = sys.modules["_frozen_importlib"]
 _external = sys.modules["_frozen_importlib_external"]
+_HASH_CHECKED = b"\x03\x00\x00\x00"  # the flags of PEP 552: by hash, and to be checked
+_CODE = type((lambda: None).__code__)
 
 
 def load_entry(entry):
@@ -34,11 +39,33 @@ def load_entry(entry):
 
 
 class FreshLoader(_external.SourceFileLoader):
-    """Compiles the source at each import and neither reads nor writes compiled files."""
+    """Reads the source at each import; a compiled file is used only if it carries the hash of exactly this source.
+
+    That is what `compileall --invalidation-mode checked-hash` writes (PEP 552). Nothing is written here.
+    """
 
     def get_code(self, fullname):
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+        source = self.get_data(path)
+        return _compiled(path, source) or self.source_to_code(source, path)
+
+
+def _compiled(path, source):
+    try:
+        with io.open_code(_external.cache_from_source(path)) as file:
+            data = file.read()
+        magic = _external.MAGIC_NUMBER
+        if data[:4] != magic or data[4:8] != _HASH_CHECKED:
+            return None
+        if data[8:16] != _imp.source_hash(int.from_bytes(magic, "little"), source):
+            return None
+        code = marshal.loads(data[16:])
+    except (OSError, ValueError, EOFError, TypeError, NotImplementedError):
+        return None  # none there, cut short, or damaged
+    if not isinstance(code, _CODE):
+        return None
+    _imp._fix_co_filename(code, path)  # it may have been compiled in another folder
+    return code
 
 
 def _extend_path(directory):
@@ -58,7 +85,7 @@ def _extend_path(directory):
 def _hook(root, directory):
     inside = directory + "/"
     loaders = (
-        (_external.ExtensionFileLoader, sys.modules["_imp"].extension_suffixes()),
+        (_external.ExtensionFileLoader, _imp.extension_suffixes()),
         (FreshLoader, [".py"]),
     )
 
