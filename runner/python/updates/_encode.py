@@ -121,4 +121,4 @@ class _Encoding:
         return (*parents, value)
 
     def too_large(self):
-        raise EncodeError("is larger than %d KiB" % (self.limit // 1024))
+        raise EncodeError("is larger than %d KiB" % -(-self.limit // 1024))  # rounded up
