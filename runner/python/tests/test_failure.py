@@ -22,7 +22,7 @@ class Failure(HostTest):
 
     def test_the_cause_of_an_exception_is_kept(self):
         value = self.failed(
-            "def main(args):\n    try:\n        1 / 0\n    except ZeroDivisionError as e:\n        raise OSError() from e"
+            "def main(args):\n    try: 1 / 0\n    except ZeroDivisionError as e: raise OSError() from e"
         )
         self.assertEqual("OSError", value["error"])
         self.assertIn("ZeroDivisionError: division by zero", value["traceback"])

@@ -72,7 +72,9 @@ class Loading(HostTest):
         self.assertEqual([True, True], run.value)
 
     def test_a_folder_named_modules_inside_the_module_is_found(self):
-        run = self.run_main("from modules.part import A\ndef main(args): return [A]", files={"modules/part.py": "A = 1"})
+        run = self.run_main(
+            "from modules.part import A\ndef main(args): return [A]", files={"modules/part.py": "A = 1"}
+        )
         self.assertEqual([1], run.value)
 
     def test_a_stale_compiled_file_of_equal_time_and_size_does_not_win(self):

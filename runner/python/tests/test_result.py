@@ -10,7 +10,19 @@ class Result(HostTest):
         return self.run_main("%s\ndef main(args):\n    return %s\n" % (before, expression))
 
     def test_plain_values_arrive_as_they_are(self):
-        for value in (None, False, True, 0, -7, 2**63, 1.5, "caf\u00e9 \u2028 \U0001f600 \"'\\\n\x00\x7f", [], {}, [[1], {"a": None}]):
+        for value in (
+            None,
+            False,
+            True,
+            0,
+            -7,
+            2**63,
+            1.5,
+            "caf\u00e9 \u2028 \U0001f600 \"'\\\n\x00\x7f",
+            [],
+            {},
+            [[1], {"a": None}],
+        ):
             with self.subTest(value=value):
                 self.assertEqual(value, self.returned(repr(value)).value)
 

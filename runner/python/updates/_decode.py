@@ -27,6 +27,8 @@ def loads(text):
             return value
     except (ImportError, AttributeError, TypeError, StopIteration):
         pass
+    except SystemError:  # Python 3.11's scanner has no exception to raise before json.decoder is imported
+        pass
     import json
 
     return json.loads(text)

@@ -32,7 +32,7 @@ def log_message(message, level="INFO"):
     shows it. A message of several lines stays one message; one over 64 KiB is cut, and says so.
     """
     message = message if type(message) is str else _text_of(message)
-    level = _LEVELS.get(level) or _LEVELS.get(str(level).strip().upper(), "INFO")
+    level = _LEVELS.get(_text_of(level).strip().upper(), "INFO")
     channel = _channel.current
     if channel is not None:
         try:
