@@ -49,6 +49,11 @@ class Ending(HostTest):
         )
         self.assertEqual((True, "hook\nfinaliser\n", 0), (run.value, run.stdout, run.status))
 
+    def test_an_exit_hook_that_fails_does_not_change_the_end(self):
+        run = self.run_main("import atexit\natexit.register(lambda: 1 / 0)\ndef main(args): return True")
+        self.assertEqual((True, 0), (run.value, run.status))
+        self.assertIn("ZeroDivisionError", run.stderr)
+
     def test_an_exit_hook_may_still_write_a_file(self):
         run = self.run_main(
             """

@@ -47,10 +47,13 @@ def _run_hooks():
     import atexit
 
     _thread.start_new_thread(_end_late, ())
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        threading._shutdown()
-    atexit._run_exitfuncs()
+    try:
+        threading = sys.modules.get("threading")
+        if threading is not None:
+            threading._shutdown()
+        atexit._run_exitfuncs()
+    except BaseException as error:  # up to Python 3.9 the last hook's exception comes through
+        sys.stderr.write("an exit hook of the module failed: %s\n" % type(error).__name__)
     flush_files()
 
 
