@@ -49,6 +49,20 @@ class Ending(HostTest):
         )
         self.assertEqual((True, "hook\nfinaliser\n", 0), (run.value, run.stdout, run.status))
 
+    def test_classes_that_cannot_be_hashed_or_looked_into_do_not_change_the_end(self):
+        run = self.run_main(
+            """
+            class Meta(type):
+                def __eq__(self, other): raise OSError
+                def __getattribute__(self, name): raise OSError
+            class Odd(metaclass=Meta):
+                pass
+            odd = Odd()
+            def main(args): return True
+            """
+        )
+        self.assertEqual((True, 0), (run.value, run.status))
+
     def test_an_exit_hook_that_fails_does_not_change_the_end(self):
         run = self.run_main("import atexit\natexit.register(lambda: 1 / 0)\ndef main(args): return True")
         self.assertEqual((True, 0), (run.value, run.status))

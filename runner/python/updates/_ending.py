@@ -8,12 +8,16 @@ import posix
 import sys
 import time
 
+_io = sys.modules["_io"]
 EXIT_GRACE_SECONDS = 3  # for threads and exit hooks, once the result is sent
 
 
 def flush_files():
     """Write out what open files still buffer, before the result claims that all is done."""
-    for item in [item for item in gc.get_objects() if type(item) in _BUFFERED]:
+    # By identity: a module's classes may have a metaclass that can't be hashed or compared.
+    text, writer, random = _io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom
+    kinds = ((item, type(item)) for item in gc.get_objects())
+    for item in [item for item, kind in kinds if kind is text or kind is writer or kind is random]:
         _flush(item)
     for stream in (sys.stdout, sys.stderr):  # the host froze these, so they are not among the objects above
         if stream is not None:
@@ -25,11 +29,7 @@ def leave():
     if _has_hooks():
         _run_hooks()
     if _has_finalisers():
-        import _signal
-
-        # The last guard while the interpreter comes down: no Python code runs by then that could watch over it.
-        _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
-        _signal.alarm(EXIT_GRACE_SECONDS)
+        _guard_by_signal()  # while the interpreter comes down no Python code runs that could watch over it
         return
     posix._exit(0)
 
@@ -46,7 +46,10 @@ def _run_hooks():
     import _thread
     import atexit
 
-    _thread.start_new_thread(_end_late, ())
+    try:
+        _thread.start_new_thread(_end_late, ())
+    except RuntimeError:  # no more threads are allowed
+        _guard_by_signal()
     try:
         threading = sys.modules.get("threading")
         if threading is not None:
@@ -68,9 +71,22 @@ def _end_late():
         posix._exit(0)
 
 
+def _guard_by_signal():
+    import _signal
+
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.alarm(EXIT_GRACE_SECONDS)
+
+
 def _has_finalisers():
     """Whether a live object has a `__del__` that the end of an interpreter would have run."""
-    return any(hasattr(kind, "__del__") and kind not in _FILES for kind in set(map(type, gc.get_objects())))
+    kinds = {id(kind): kind for kind in map(type, gc.get_objects())}
+    for file in (_io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom, _io.BufferedReader, _io.FileIO):
+        kinds.pop(id(file), None)  # flush_files has seen to these
+    try:
+        return any(hasattr(kind, "__del__") for kind in kinds.values())
+    except Exception:  # a metaclass of the module's
+        return True
 
 
 def _flush(file):
@@ -81,8 +97,3 @@ def _flush(file):
         from updates.index import log_message
 
         log_message("%s could not be written out: %s" % (getattr(file, "name", file), error), "ERROR")
-
-
-_io = sys.modules["_io"]
-_BUFFERED = frozenset((_io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom))
-_FILES = _BUFFERED | {_io.BufferedReader, _io.FileIO}
