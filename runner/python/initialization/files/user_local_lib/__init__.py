@@ -1,0 +1,1 @@
+"""A step of the SDK's older import path; nothing is here."""
