@@ -70,8 +70,11 @@ pub fn plan(machine: &Machine, targets: &[PermissionTarget]) -> Result<Vec<Plann
     walk_targets(machine, targets, false)
 }
 
-/// Puts what differs right and returns it. Stops at the first error; what was done until then stays.
+/// Puts what differs right and returns it. Everything is looked at first, so that a mistake changes nothing.
 pub fn apply(machine: &Machine, targets: &[PermissionTarget]) -> Result<Vec<Planned>, PermissionError> {
+    if plan(machine, targets)?.is_empty() {
+        return Ok(Vec::new());
+    }
     walk_targets(machine, targets, true)
 }
 
