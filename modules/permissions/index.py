@@ -9,13 +9,13 @@ import json
 import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-if HERE not in sys.path:
-    sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from components.targets import TargetError, parse_target
 from components.walk import apply_target
 from updates.index import log_message, progress
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def main(args=None):

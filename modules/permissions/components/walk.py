@@ -78,7 +78,8 @@ def visit(target, parent, name, path, status, check, changes, errors, depth):
     if not is_directory and depth > 0 and status.st_nlink > 1 and not target.hard_links:
         # Another name of this file may lie outside the tree, put there by whoever may write in the tree.
         if differs(target, status, is_directory):
-            log_message(f"{path}: has {status.st_nlink} hard links, left alone (\"hard_links\": true allows it)", "WARNING")
+            links = status.st_nlink
+            log_message(f"{path}: has {links} hard links, left alone (\"hard_links\": true allows it)", "WARNING")
         return
     try:
         descriptor = os.open(name, DIRECTORY if is_directory else FILE, dir_fd=parent)
@@ -149,9 +150,9 @@ def settle(target, descriptor, path, status, is_directory, check, changes):
         # After the owner, because changing the owner drops the setuid and setgid bits.
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != after[2]:
             os.fchmod(descriptor, after[2])
-        held = os.fstat(descriptor)
-        if stat.S_IMODE(held.st_mode) != after[2]:
-            raise OSError(errno.EPERM, f"the kernel kept mode {stat.S_IMODE(held.st_mode):04o} instead of {after[2]:04o}")
+        held = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if held != after[2]:
+            raise OSError(errno.EPERM, f"the kernel kept mode {held:04o} instead of {after[2]:04o}")
     changes.append({"path": path, "before": describe(*before), "after": describe(*after)})
 
 
