@@ -74,7 +74,7 @@ class ModuleTest(unittest.TestCase):
         """Import the copy's index.py afresh, with a recorder in the place of the SDK."""
         for name in [name for name in sys.modules if name == "components" or name.startswith("components.")]:
             del sys.modules[name]
-        sys.path[:] = [entry for entry in sys.path if entry != self.folder]
+        self._leave()
         package, index = types.ModuleType("updates"), types.ModuleType("updates.index")
         index.log_message = lambda message, level="INFO": self.messages.append((level, message))
         index.progress = lambda step, current=None, total=None, unit=None: self.steps.append((step, current, total))
@@ -83,8 +83,11 @@ class ModuleTest(unittest.TestCase):
         specification = importlib.util.spec_from_file_location("module_index", os.path.join(self.folder, "index.py"))
         loaded = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(loaded)
-        self.addCleanup(lambda: sys.path.__setitem__(slice(None), [entry for entry in sys.path if entry != self.folder]))
+        self.addCleanup(self._leave)
         return loaded
+
+    def _leave(self):
+        sys.path[:] = [entry for entry in sys.path if entry != self.folder]
 
     def run_module(self, *arguments):
         result = self.load().main(list(arguments))
