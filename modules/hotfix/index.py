@@ -7,9 +7,6 @@ back together, so that what is noted as done is always what is on the disk.
 
 import json
 import os
-import sys
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from components import state
 from components.conditions import ConditionError, evaluate

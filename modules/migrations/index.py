@@ -6,9 +6,6 @@ files and state back together: what is noted as done is always what is on the di
 
 import json
 import os
-import sys
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from components import scripts, state
 from updates.index import log_message, progress

@@ -7,9 +7,6 @@ targets in components/targets.py.
 
 import json
 import os
-import sys
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from components.targets import TargetError, parse_target
 from components.walk import apply_target

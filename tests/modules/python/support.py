@@ -75,6 +75,7 @@ class ModuleTest(unittest.TestCase):
         for name in [name for name in sys.modules if name == "components" or name.startswith("components.")]:
             del sys.modules[name]
         self._leave()
+        sys.path.insert(0, self.folder)
         package, index = types.ModuleType("updates"), types.ModuleType("updates.index")
         index.log_message = lambda message, level="INFO": self.messages.append((level, message))
         index.progress = lambda step, current=None, total=None, unit=None: self.steps.append((step, current, total))
