@@ -99,12 +99,10 @@ class RealApt(OsTest):
 
     def test_a_check_lists_what_would_change_and_changes_nothing(self):
         self.install_and_publish("alpha")
-        self.run_module()
-        self.package("alpha", "3.0")
-        self.publish()
-        self.assertEqual(self.check_module()["would_change"], [])
         self.refresh()
-        self.assertEqual(self.check_module()["would_change"], ["upgrade alpha 2.0 -> 3.0"])
+        self.assertEqual(self.check_module()["would_change"], ["upgrade alpha 1.0 -> 2.0"])
+        self.run_module()
+        self.assertEqual(self.check_module()["would_change"], [])
 
     def test_a_package_that_fails_is_found_and_the_others_go_in(self):
         self.install_and_publish("alpha", "beta", "gamma", "omega", beta={"postinst": "echo no luck; exit 1"})
