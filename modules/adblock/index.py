@@ -28,16 +28,24 @@ def main(args=None):
     if unbound.find(configuration.get("unbound", "unbound")) is None:
         return skipped("unbound is not installed: nothing to do")
 
+    if not wanted(configuration) and not is_ours(configuration.get("output_path")):
+        return skipped("no source is enabled and no name is blocked by hand: nothing to do")
+
     from components import sources
 
     try:
         declared = sources.declared(configuration)
-        if not declared and not configuration.get("block") and not is_ours(configuration.get("output_path")):
-            return skipped("no source is enabled and no name is blocked by hand: nothing to do")
         return refresh(configuration, declared, check, "--accept-shrink" in arguments)
     except (AdblockError, sources.SourceError) as error:
         log_message(str(error), "ERROR")
         return {"success": False, "updated": False, "error": str(error)}
+
+
+def wanted(configuration):
+    """Whether anything is to be blocked at all."""
+    entries = configuration.get("sources", [])
+    enabled = (not isinstance(entry, dict) or entry.get("enabled", True) is True for entry in entries)
+    return any(enabled) or bool(configuration.get("block"))
 
 
 def is_ours(path):

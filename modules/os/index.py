@@ -20,7 +20,7 @@ def main(args=None):
     check = "--check" in (args or []) or os.environ.get("UPDATES_CHECK") == "1"
     with open(os.path.join(HERE, "index.json"), encoding="utf-8") as stream:
         configuration = json.load(stream).get("configuration", {})
-    tools = Tools(configuration, check)
+    tools = Tools(configuration)
     if tools.apt_get_path is None or tools.dpkg_path is None:
         log_message("apt is not installed: nothing to do")
         return {"success": True, "updated": False, "skipped": "apt is not installed"}
@@ -28,10 +28,12 @@ def main(args=None):
     try:
         packages.upgrade_arguments(configuration)
         if check:
-            look(tools, result)
+            import tempfile
+
+            with tempfile.TemporaryDirectory(prefix="apt-") as scratch:
+                look(Tools(configuration, scratch), result)
         else:
             work(tools, result)
-        result["held"] = packages.held(tools)
     except packages.PackageError as error:
         fail(result, str(error))
     report_reboot(tools, result)
@@ -49,7 +51,14 @@ def look(tools, result):
     from components import repair
 
     would = [f"repair: {reason}" for reason in repair.interrupted(tools)]
-    plan = packages.plan(tools)
+    try:
+        plan = packages.plan(tools)
+    except packages.PackageError as error:
+        if not would:
+            raise
+        # apt plans nothing while dependencies are broken, which the repair comes first to mend.
+        log_message(f"What would be upgraded is known only after the repair: {error}", "WARNING")
+        plan = packages.Plan([], [], [])
     would += [f"upgrade {upgrade}" if upgrade.old else f"install {upgrade}" for upgrade in plan.upgrades]
     would += [f"remove {name}" for name in plan.removals]
     if tools.configuration.get("autoremove", True):
@@ -59,18 +68,18 @@ def look(tools, result):
     if not would:
         log_message("Every package is current, as of the last refresh")
     result.update(would_change=would, security=[str(item) for item in plan.upgrades if item.security])
-    result["kept_back"] = plan.kept_back
+    result.update(kept_back=plan.kept_back, held=packages.held(tools))
 
 
 def work(tools, result):
     from components import refresh, repair
 
     stopping = stop_between_batches()
-    broken = repair.interrupted(tools)
+    broken, problems = repair.interrupted(tools), []
     if broken:
         for reason in broken:
             log_message(f"{reason}; repairing", "WARNING")
-        repair.repair(tools)
+        problems = repair.repair(tools)
         result.update(updated=True, repaired=broken)
 
     refreshed = refresh.refresh(tools)
@@ -81,9 +90,13 @@ def work(tools, result):
             fail(result, f"no package source could be reached: {reasons}")
             return
 
+    if problems:
+        # What was missing may be found now: old lists name files that the servers have replaced since.
+        repair.repair(tools)
     upgrade_all(tools, result, stopping)
     if not stopping():
         tidy(tools, result)
+    result["held"] = packages.held(tools)
     unfinished = packages.installed(tools).unfinished()
     if unfinished:
         fail(result, "not fully installed: " + ", ".join(unfinished))

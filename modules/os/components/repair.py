@@ -29,7 +29,8 @@ def repair(tools):
     configured = tools.dpkg("--configure", "-a")
     if configured.code != 0:
         problems.append(f"dpkg --configure -a: {configured.reason()}")
-    fixed = tools.apt_get("install", "-f")
+    # Without --no-remove apt takes the shortest way: with old lists it removes the package whose dependency it misses.
+    fixed = tools.apt_get("install", "-f", "--no-remove")
     if fixed.code != 0:
         problems.append(f"apt-get -f install: {fixed.reason()}")
     elif problems:
