@@ -3,5 +3,7 @@
 mod atomic;
 mod error;
 
-pub use atomic::{exchange, remove_tree, rename_durably, replace_file, sync_directory};
+pub use atomic::{
+    create_directory, exchange, remove_tree, rename_durably, rename_new, replace_file, sync_directory, sync_file_system,
+};
 pub use error::{IoContext, PathError};
