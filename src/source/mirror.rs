@@ -43,6 +43,26 @@ impl Mirror {
         Ok(Self { path: path.to_owned(), repository, suspect })
     }
 
+    /// Makes a scratch mirror at `path` that borrows the objects of the mirror at `from` (gitrepository-layout(5),
+    /// `objects/info/alternates`), so that a fetch takes only what is missing and leaves `from` as it is.
+    pub fn borrowing(path: &Path, from: &Path) -> Result<Self, FetchError> {
+        options::allow_foreign_owners();
+        let repository = create(path)?;
+        if let Ok(lender) = open(from)
+            && !from.join(SUSPECT).exists()
+        {
+            let alternates = path.join("objects/info/alternates");
+            let mut line = from.join("objects").into_os_string().into_encoded_bytes();
+            line.push(b'\n');
+            replace_file(&alternates, &line, 0o600)?;
+            drop(repository);
+            let repository = open(path).map_err(|error| unusable(path, &error))?;
+            borrow_references(&repository, &lender).map_err(|error| unusable(path, &error))?;
+            return Ok(Self { path: path.to_owned(), repository, suspect: false });
+        }
+        Ok(Self { path: path.to_owned(), repository, suspect: false })
+    }
+
     /// Where the mirror is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -102,6 +122,17 @@ pub(super) fn create(path: &Path) -> Result<Repository, FetchError> {
         open(path)
     };
     make().map_err(|error| unusable(path, &error))
+}
+
+// What the lender has fetched is what need not be fetched again.
+fn borrow_references(borrower: &Repository, lender: &Repository) -> Result<(), git2::Error> {
+    for reference in lender.references()? {
+        let reference = reference?;
+        if let (Ok(name), Some(target)) = (reference.name(), reference.target()) {
+            borrower.reference(name, target, true, "borrowed")?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets the mirror made beside `path` take its place, and removes what was there.
