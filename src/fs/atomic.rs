@@ -48,6 +48,36 @@ pub fn exchange(left: &Path, right: &Path) -> Result<(), PathError> {
     if parent(left) == parent(right) { Ok(()) } else { sync_directory(parent(right)) }
 }
 
+/// Renames `from` to `to` where nothing may be yet, in a single step, and makes it durable.
+///
+/// The error has kind `AlreadyExists` when something is there.
+pub fn rename_new(from: &Path, to: &Path) -> Result<(), PathError> {
+    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).at("rename to", to)?;
+    sync_directory(parent(to))?;
+    if parent(from) == parent(to) { Ok(()) } else { sync_directory(parent(from)) }
+}
+
+/// Creates a directory and those above it that are missing, each with `mode`, durably. One that exists is left as it is.
+pub fn create_directory(path: &Path, mode: u32) -> Result<(), PathError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    create_directory(parent(path), mode)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        other => other.at("create", path)?,
+    }
+    // The mode given at creation would pass through the umask.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set the mode of", path)?;
+    sync_directory(parent(path))
+}
+
+/// Makes everything that was written to the file system of `path` durable; syncfs(2).
+pub fn sync_file_system(path: &Path) -> Result<(), PathError> {
+    let directory = File::open(path).at("open", path)?;
+    rustix::fs::syncfs(directory).at("sync the file system of", path)
+}
+
 /// Removes a file, or a directory with everything below it, without following links. Nothing there is no error.
 pub fn remove_tree(path: &Path) -> Result<(), PathError> {
     let removed = match fs::symlink_metadata(path) {
@@ -89,6 +119,28 @@ mod tests {
         fs::write(left.join("l"), "").unwrap();
         exchange(&left, &right).unwrap();
         assert!(right.join("l").exists() && !left.join("l").exists());
+    }
+
+    #[test]
+    fn a_rename_to_something_new_never_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::create_dir(&to).unwrap();
+        assert_eq!(rename_new(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        fs::remove_dir(&to).unwrap();
+        rename_new(&from, &to).unwrap();
+        assert!(to.is_dir() && !from.exists());
+    }
+
+    #[test]
+    fn created_directories_have_the_mode_asked_for_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        create_directory(&path, 0o777).unwrap();
+        create_directory(&path, 0o700).unwrap();
+        assert_eq!(fs::metadata(folder.path().join("a")).unwrap().permissions().mode() & 0o7777, 0o777);
+        sync_file_system(&path).unwrap();
     }
 
     #[test]

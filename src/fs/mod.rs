@@ -1,7 +1,19 @@
-//! Durable changes to the file system, with errors that name the path.
+//! Durable changes to the file system, walks that no link leads astray, and errors that name the path.
 
 mod atomic;
+mod copy;
 mod error;
+mod node;
+mod remove;
+mod root;
+mod status;
 
-pub use atomic::{exchange, remove_tree, rename_durably, replace_file, sync_directory};
+pub use atomic::{
+    create_directory, exchange, remove_tree, rename_durably, rename_new, replace_file, sync_directory, sync_file_system,
+};
+pub use copy::{Content, HashingWriter, copy, copy_checked, digest, hexadecimal, holds, read_bounded, sha256};
 pub use error::{IoContext, PathError};
+pub use node::{Node, Xattrs};
+pub use remove::{remove_all, remove_all_at};
+pub use root::{Cursor, Root, is_absence, list};
+pub use status::{Flags, Kind, Status, Time};

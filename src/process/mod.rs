@@ -1,1 +1,23 @@
-//! One runner process: spawn, converse, deadline, outcome.
+//! One runner process: spawn, converse, deadline, outcome; and the cgroup that bounds it.
+
+mod cancel;
+mod cgroup;
+mod conversation;
+mod dialogue;
+mod event;
+mod facts;
+mod hearing;
+mod hierarchy;
+mod log_budget;
+mod outbox;
+mod runner;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use cancel::CancelToken;
+pub use cgroup::{CgroupLimits, CgroupScope, LimitHit};
+pub use conversation::{Conversation, Deadline, Requests, converse};
+pub use event::{Event, LogEntry};
+pub use hierarchy::CgroupHierarchy;
+pub use runner::RunnerCommand;

@@ -1,1 +1,5 @@
-//! Units of systemd: their state, asked in one call.
+//! Units of systemd: their state, asked in one call that has a timeout.
+
+mod systemd;
+
+pub use systemd::{ServiceError, Systemd, UnitState};

@@ -24,7 +24,7 @@ pub use message::{
     parse_runner_line,
 };
 pub use name::{ModuleName, NameError, ProfileName, RunId, UnitName};
-pub use object::FieldError;
+pub use object::{FieldError, Object, nearest};
 pub use path::{DeclaredPath, PathProblem};
 pub use sandbox::{Access, Limit, Mount, Resource, SandboxPlan};
 pub use version::{SchemaVersion, VersionError};

@@ -13,18 +13,20 @@ pub struct FieldError {
 }
 
 /// One object of the document, with the dotted path that leads to it.
-pub(crate) struct Object<'a> {
+#[derive(Debug)]
+pub struct Object<'a> {
     path: String,
     map: Option<&'a Map<String, Value>>,
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn root(map: &'a Map<String, Value>) -> Self {
+    /// The document itself.
+    pub fn root(map: &'a Map<String, Value>) -> Self {
         Self { path: String::new(), map: Some(map) }
     }
 
     /// The object at `key`; absent and null read as an empty one.
-    pub(crate) fn object(&self, key: &str) -> Result<Object<'a>, FieldError> {
+    pub fn object(&self, key: &str) -> Result<Object<'a>, FieldError> {
         let path = self.field(key);
         match self.get(key) {
             None => Ok(Object { path, map: None }),
@@ -33,27 +35,33 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(crate) fn exists(&self) -> bool {
+    /// Whether the document has this object.
+    pub fn exists(&self) -> bool {
         self.map.is_some()
     }
 
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
+    /// Its keys, in the order of the document.
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.map.into_iter().flat_map(|map| map.keys().map(String::as_str))
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
+    /// The value at `key`; null reads as absent.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
         self.map.and_then(|map| map.get(key)).filter(|value| !value.is_null())
     }
 
-    pub(crate) fn field(&self, key: &str) -> String {
+    /// The dotted path of `key`.
+    pub fn field(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    pub(crate) fn error(&self, key: &str, problem: impl Into<String>) -> FieldError {
+    /// An error about `key`.
+    pub fn error(&self, key: &str, problem: impl Into<String>) -> FieldError {
         FieldError { field: self.field(key), problem: problem.into() }
     }
 
-    pub(crate) fn string(&self, key: &str) -> Result<Option<&'a str>, FieldError> {
+    /// The text at `key`.
+    pub fn string(&self, key: &str) -> Result<Option<&'a str>, FieldError> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -61,7 +69,8 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>, FieldError> {
+    /// The truth value at `key`.
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, FieldError> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -70,7 +79,7 @@ impl<'a> Object<'a> {
     }
 
     /// An integer within `range`.
-    pub(crate) fn integer(&self, key: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<i64>, FieldError> {
+    pub fn integer(&self, key: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<i64>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let number = value.as_i64().ok_or_else(|| wrong(self.field(key), "a whole number", value))?;
         if range.contains(&number) {
@@ -81,7 +90,7 @@ impl<'a> Object<'a> {
     }
 
     /// A size in bytes: a number, or a string with the suffix K, M, G or T (powers of 1024), as systemd writes sizes.
-    pub(crate) fn bytes(&self, key: &str) -> Result<Option<u64>, FieldError> {
+    pub fn bytes(&self, key: &str) -> Result<Option<u64>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let size = match value {
             Value::Number(number) => number.as_u64(),
@@ -95,7 +104,7 @@ impl<'a> Object<'a> {
     }
 
     /// The list at `key`, each element a string turned by `parse`; absent reads as empty. At most `limit` elements.
-    pub(crate) fn list<T, E: std::fmt::Display>(
+    pub fn list<T, E: std::fmt::Display>(
         &self,
         key: &str,
         limit: usize,
@@ -148,7 +157,7 @@ fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// The known key nearest to `given`, when it is near enough to be a slip of the hand.
-pub(crate) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|key| (strsim::damerau_levenshtein(given, key), *key))

@@ -1,0 +1,1 @@
+"""The adblock module: block lists become an include of unbound."""

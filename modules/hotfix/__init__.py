@@ -1,0 +1,1 @@
+"""The hotfix module: scripts with conditions, each run once."""

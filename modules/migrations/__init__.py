@@ -1,0 +1,1 @@
+"""The migrations module: ordered scripts, each run once."""

@@ -1,0 +1,1 @@
+"""The os module: Debian packages are kept current with apt."""

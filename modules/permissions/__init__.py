@@ -1,0 +1,1 @@
+"""The permissions module: declared owners and modes are put back."""

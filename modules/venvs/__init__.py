@@ -1,0 +1,1 @@
+"""The venvs module: Python environments are brought to their requirement files."""

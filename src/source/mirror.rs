@@ -1,0 +1,190 @@
+//! The bare mirror on disk: made, opened, recognised as damaged, and replaced as a whole.
+//!
+//! Its own marks stand beside git's files: `updates-suspect` is there while a fetch runs and after damage was seen, so that
+//! the next one verifies before it builds on what is there. A new mirror is made under another name and exchanged. One
+//! process at a time uses a mirror: the caller holds the run's lock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git2::{ErrorCode, Repository};
+use sha2::{Digest, Sha256};
+
+use super::{FetchError, Revision, SourceConfig, options};
+use crate::fs::{IoContext, PathError, create_directory, exchange, remove_tree, rename_new, replace_file};
+
+const SUSPECT: &str = "updates-suspect";
+
+/// The local copy of the source's history.
+pub struct Mirror {
+    pub(super) path: PathBuf,
+    pub(super) repository: Repository,
+    /// Whether what is there must be verified before it is built upon.
+    pub(super) suspect: bool,
+}
+
+impl Mirror {
+    /// Opens the mirror at `path`, or makes an empty one where there is none or what is there can't be opened.
+    pub fn open_or_create(path: &Path) -> Result<Self, FetchError> {
+        options::allow_foreign_owners();
+        remove_tree(&beside(path))?;
+        let repository = match open(path) {
+            Ok(repository) => repository,
+            Err(_) => {
+                create(&beside(path))?;
+                put_in_place(path)?;
+                open(path).map_err(|error| unusable(path, &error))?
+            }
+        };
+        let suspect = path.join(SUSPECT).exists();
+        if suspect {
+            remove_leftovers(path)?;
+        }
+        Ok(Self { path: path.to_owned(), repository, suspect })
+    }
+
+    /// Makes a scratch mirror at `path` that borrows the objects of the mirror at `from` (gitrepository-layout(5),
+    /// `objects/info/alternates`), so that a fetch takes only what is missing and leaves `from` as it is.
+    pub fn borrowing(path: &Path, from: &Path) -> Result<Self, FetchError> {
+        options::allow_foreign_owners();
+        let repository = create(path)?;
+        if let Ok(lender) = open(from)
+            && !from.join(SUSPECT).exists()
+        {
+            let alternates = path.join("objects/info/alternates");
+            let mut line = from.join("objects").into_os_string().into_encoded_bytes();
+            line.push(b'\n');
+            replace_file(&alternates, &line, 0o600)?;
+            drop(repository);
+            let repository = open(path).map_err(|error| unusable(path, &error))?;
+            borrow_references(&repository, &lender).map_err(|error| unusable(path, &error))?;
+            return Ok(Self { path: path.to_owned(), repository, suspect: false });
+        }
+        Ok(Self { path: path.to_owned(), repository, suspect: false })
+    }
+
+    /// Where the mirror is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The revision that was last fetched whole for this source and branch, if any.
+    pub fn head(&self, config: &SourceConfig) -> Option<Revision> {
+        let commit = self.repository.refname_to_id(&References::of(config).head).ok()?;
+        Revision::read(&self.path, &self.repository, commit).ok()
+    }
+}
+
+/// The references that one source and branch have in the mirror.
+///
+/// Their own namespace keeps a changed URL from passing off the old one's commits as its own, while objects are shared.
+pub(super) struct References {
+    /// What was fetched last, verified or not.
+    pub fetched: String,
+    /// What was fetched and verified.
+    pub head: String,
+    /// The folder of tags, ending in a slash.
+    pub tags: String,
+}
+
+impl References {
+    pub(super) fn of(config: &SourceConfig) -> Self {
+        // A digest: one branch's name may be the folder of another's, and references are files.
+        let branch: String =
+            Sha256::digest(config.branch.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let folder = format!("refs/sources/{}-{branch}", config.url.key());
+        Self { fetched: format!("{folder}/fetched"), head: format!("{folder}/head"), tags: format!("{folder}/tags/") }
+    }
+}
+
+/// Where a new mirror is made before it takes the place of the one at `path`.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".rebuild");
+    path.with_file_name(name)
+}
+
+/// Makes an empty bare repository.
+pub(super) fn create(path: &Path) -> Result<Repository, FetchError> {
+    if let Some(parent) = path.parent() {
+        create_directory(parent, 0o755)?;
+    }
+    let make = || {
+        let mut options = git2::RepositoryInitOptions::new();
+        // No template: it could bring hooks, and sample files that nobody needs.
+        options
+            .bare(true)
+            .no_reinit(true)
+            .external_template(false)
+            .mode(git2::RepositoryInitMode::from_bits_retain(0o700));
+        let repository = Repository::init_opts(path, &options)?;
+        repository.config()?.set_bool("core.fsyncObjectFiles", true)?;
+        open(path)
+    };
+    make().map_err(|error| unusable(path, &error))
+}
+
+// What the lender has fetched is what need not be fetched again.
+fn borrow_references(borrower: &Repository, lender: &Repository) -> Result<(), git2::Error> {
+    for reference in lender.references()? {
+        let reference = reference?;
+        if let (Ok(name), Some(target)) = (reference.name(), reference.target()) {
+            borrower.reference(name, target, true, "borrowed")?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the mirror made beside `path` take its place, and removes what was there.
+pub(super) fn put_in_place(path: &Path) -> Result<(), PathError> {
+    let new = beside(path);
+    crate::fs::sync_file_system(&new)?;
+    if path.symlink_metadata().is_ok() {
+        exchange(&new, path)?;
+        remove_tree(&new)
+    } else {
+        rename_new(&new, path)
+    }
+}
+
+pub(super) fn open(path: &Path) -> Result<Repository, git2::Error> {
+    // NO_SEARCH: a repository further up is never this mirror.
+    let flags = git2::RepositoryOpenFlags::NO_SEARCH | git2::RepositoryOpenFlags::BARE;
+    Repository::open_ext(path, flags, None::<&Path>)
+}
+
+/// Marks the mirror as one to verify.
+pub(super) fn suspect(path: &Path) -> Result<(), PathError> {
+    replace_file(&path.join(SUSPECT), b"", 0o600)
+}
+
+/// Takes the mark away again.
+pub(super) fn trust(path: &Path) -> Result<(), PathError> {
+    remove_tree(&path.join(SUSPECT))
+}
+
+pub(super) fn unusable(path: &Path, error: &git2::Error) -> FetchError {
+    let advice = if error.code() == ErrorCode::Locked { "; another program holds it" } else { "" };
+    FetchError::Mirror { mirror: path.display().to_string(), reason: format!("{}{advice}", error.message()) }
+}
+
+/// Removes the lock files and half packs that a killed fetch leaves; a lock file would stop every later one.
+fn remove_leftovers(mirror: &Path) -> Result<(), PathError> {
+    let mut folders = vec![mirror.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).at("read", &folder)? {
+            let entry = entry.at("read", &folder)?;
+            let path = entry.path();
+            if entry.file_type().at("read", &path)?.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            if name.ends_with(b".lock") || name.starts_with(b"pack_git2_") || name.starts_with(b"tmp_") {
+                remove_tree(&path)?;
+            }
+        }
+    }
+    Ok(())
+}

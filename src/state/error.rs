@@ -1,0 +1,125 @@
+//! Why a backup, a slot or a restore failed, in sentences that say what to do.
+
+use std::path::PathBuf;
+
+use updates_protocol::ModuleName;
+
+use crate::fs::PathError;
+
+/// A backup that could not be taken or a slot that could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A system call failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A component above a declared path is a symbolic link.
+    #[error("{} leads through the symbolic link {}; declare {} instead", declared.display(), link.display(), instead.display())]
+    ThroughLink {
+        /// The path as declared.
+        declared: PathBuf,
+        /// The link on the way.
+        link: PathBuf,
+        /// What to declare.
+        instead: PathBuf,
+    },
+    /// A file was written to each time it was read.
+    #[error("{} changes while it is read; stop what writes to it, or declare it volatile", .0.display())]
+    Changing(PathBuf),
+    /// Files come and go faster than they can be listed.
+    #[error("{} changes while it is listed; stop what writes to it, or declare it volatile", .0.display())]
+    Vanishing(PathBuf),
+    /// The store's file system is too full.
+    #[error("the backup of {module} needs {need} bytes and {} has {have}; free some or move it", store.display())]
+    NoSpace {
+        /// Whose backup.
+        module: ModuleName,
+        /// Bytes needed.
+        need: u64,
+        /// Bytes free.
+        have: u64,
+        /// Where.
+        store: PathBuf,
+    },
+    /// The store's file system has too few inodes.
+    #[error("the backup of {module} needs {need} inodes and {} has {have}; free some or move it", store.display())]
+    NoInodes {
+        /// Whose backup.
+        module: ModuleName,
+        /// Inodes needed.
+        need: u64,
+        /// Inodes free.
+        have: u64,
+        /// Where.
+        store: PathBuf,
+    },
+    /// The slot can't be trusted.
+    #[error("the slot {} can't be used: {damage}", slot.display())]
+    Damaged {
+        /// Which slot.
+        slot: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+}
+
+/// What is wrong with a slot.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// It is a link or a file.
+    #[error("it is not a directory of its own")]
+    NotADirectory,
+    /// There is no manifest.
+    #[error("it has no manifest.json")]
+    NoManifest,
+    /// A later version wrote it.
+    #[error("it has format {0} and this program reads format {known}; use the newer program", known = super::manifest::FORMAT)]
+    NewerFormat(u64),
+    /// The manifest ends early or holds more than a manifest.
+    #[error("manifest.json is cut off or has been added to")]
+    Truncated,
+    /// The manifest's bytes are not those that were written.
+    #[error("manifest.json does not match its own checksum")]
+    Checksum,
+    /// The manifest says something that this program never wrote.
+    #[error("manifest.json, line {line}: {source}")]
+    Syntax {
+        /// Line, from 1.
+        line: usize,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An entry lies outside of the declared paths or out of order.
+    #[error("manifest.json lists {} where it can't be", .0.display())]
+    Stray(PathBuf),
+    /// It belongs to another name.
+    #[error("it was made for {0}")]
+    OtherModule(ModuleName),
+    /// Something listed is not there.
+    #[error("{} is missing", .0.display())]
+    Missing(PathBuf),
+    /// Something is there that is not listed.
+    #[error("{} does not belong to it", .0.display())]
+    Extra(PathBuf),
+    /// What is there is not what was saved.
+    #[error("{} is not what was saved", .0.display())]
+    Differs(PathBuf),
+}
+
+/// A restore that did not put everything back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The slot can't be used, or the machine can't be written; nothing was changed.
+    #[error("nothing was restored: {0}")]
+    Refused(#[source] StateError),
+    /// Some paths are not back. Applying a fresh plan goes on with them.
+    #[error("{total} paths are not back, the first: {}", failures.first().map(ToString::to_string).unwrap_or_default())]
+    Incomplete {
+        /// At most [`super::MAX_FAILURES`] of them, in the order in which they failed.
+        failures: Vec<PathError>,
+        /// How many there are.
+        total: usize,
+        /// What was done.
+        restored: super::Restored,
+    },
+}

@@ -1,0 +1,97 @@
+//! `module_backups.json`: the slots of a store in the original's shape, for people and their scripts.
+//!
+//! A cache: nothing here decides by it, it is written without fsync, and when it is missing, broken or behind it is made
+//! again from the slots.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use updates_protocol::ModuleName;
+
+use super::backup::{Backup, ModuleBackupInfo};
+use super::slot::{MANIFEST, Places};
+use crate::fs::{IoContext, PathError};
+
+const FILE: &str = "module_backups.json";
+
+/// The index in memory.
+#[derive(Debug)]
+pub(super) struct Index {
+    store: PathBuf,
+    known: Option<BTreeMap<ModuleName, ModuleBackupInfo>>,
+    changed: bool,
+}
+
+impl Index {
+    /// Reads nothing yet.
+    pub fn new(store: &Path) -> Self {
+        Self { store: store.to_owned(), known: None, changed: false }
+    }
+
+    /// Records a new slot, or that there is none.
+    pub fn note(&mut self, name: &ModuleName, info: Option<ModuleBackupInfo>) {
+        self.changed = true;
+        let known = self.known();
+        match info {
+            Some(info) => known.insert(name.clone(), info),
+            None => known.remove(name),
+        };
+    }
+
+    /// Brings it in line with the slots of these names. Only what differs is read.
+    pub fn refresh(&mut self, names: &[ModuleName]) {
+        let store = self.store.clone();
+        let known = self.known();
+        let before = known.clone();
+        known.retain(|name, _| names.contains(name));
+        for name in names {
+            let slot = Places::new(&store, name).slot();
+            let current = checksum(&slot);
+            if current.is_some() && known.get(name).map(|info| &info.checksum) == current.as_ref() {
+                continue;
+            }
+            match Backup::load(&slot, name) {
+                Ok(Some(backup)) => known.insert(name.clone(), backup.info()),
+                _ => known.remove(name),
+            };
+        }
+        let differs = before != *known;
+        self.changed |= differs;
+    }
+
+    /// Writes it, if it has changed.
+    pub fn save(&mut self) -> Result<(), PathError> {
+        if !self.changed {
+            return Ok(());
+        }
+        let path = self.store.join(FILE);
+        let mut text = serde_json::to_vec_pretty(self.known()).at("write", &path)?;
+        text.push(b'\n');
+        let mut file = tempfile::Builder::new()
+            .prefix(".updates-")
+            .permissions(fs::Permissions::from_mode(0o600))
+            .tempfile_in(&self.store)
+            .at("create a file in", &self.store)?;
+        std::io::Write::write_all(&mut file, &text).at("write", &path)?;
+        file.persist(&path).map_err(|error| error.error).at("replace", &path)?;
+        self.changed = false;
+        Ok(())
+    }
+
+    fn known(&mut self) -> &mut BTreeMap<ModuleName, ModuleBackupInfo> {
+        self.known.get_or_insert_with(|| {
+            fs::read(self.store.join(FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+        })
+    }
+}
+
+/// The checksum that a slot's manifest ends with, without reading the rest.
+fn checksum(slot: &Path) -> Option<String> {
+    let file = File::open(slot.join(MANIFEST)).ok()?;
+    let mut tail = [0; 64 + "\"}\n".len()];
+    let start = file.metadata().ok()?.len().checked_sub(tail.len() as u64)?;
+    file.read_exact_at(&mut tail, start).ok()?;
+    String::from_utf8(tail[..64].to_vec()).ok()
+}

@@ -1,0 +1,295 @@
+//! Applying a plan: the slot is verified whole, then only what differs is written, and what was not there goes last.
+//!
+//! Every file is made under a temporary name beside its place and renamed over it, so a kill at any instruction leaves
+//! each path old or new, and applying again goes on. The order: directories from the top, files, links, removals, and
+//! last the attributes of directories from the bottom, whose times the work below had changed.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, StatVfsMountFlags, mkdirat, unlinkat};
+
+use super::MAX_FAILURES;
+use super::backup::machine_root;
+use super::entry::{Entry, SavedNode};
+use super::error::{RestoreError, StateError};
+use super::manifest::Parent;
+use super::place::{Placer, put, set_attributes, temporary};
+use super::plan::{Change, Difference, RestorePlan, removals};
+use crate::fs::{Flags, IoContext, Kind, Node, PathError, Root, Status, is_absence, remove_all, remove_all_at};
+
+/// What a restore did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Paths that were put back or removed, in the order of the walk.
+    pub changed: Vec<PathBuf>,
+}
+
+/// Up to how many changed paths are synced one by one; with more, one syncfs(2) a file system is cheaper.
+const FEW: usize = 16;
+
+impl RestorePlan {
+    /// Puts everything back, and returns when it is durable.
+    ///
+    /// # Errors
+    /// [`RestoreError::Refused`] before anything was changed; [`RestoreError::Incomplete`] after all that could be put
+    /// back was put back.
+    pub fn apply(self) -> Result<Restored, RestoreError> {
+        let gone = absent_parents(&self);
+        if self.differences.is_empty() && gone.is_empty() {
+            return Ok(Restored::default());
+        }
+        let refused = |error: PathError| RestoreError::Refused(error.into());
+        self.backup.verify().map_err(RestoreError::Refused)?;
+        let root = machine_root(&self.machine).map_err(refused)?;
+        let files = self.backup.files().map_err(refused)?;
+        self.require_writable(&root)?;
+        let batch = self.differences.len() > FEW;
+        let mut work = Restorer {
+            plan: &self,
+            root: &root,
+            placer: Placer::new(&root, &files, self.backup.name(), batch),
+            touched: BTreeMap::new(),
+            restored: Restored::default(),
+            failures: Vec::new(),
+            total: 0,
+        };
+        work.run();
+        for path in gone.into_iter().rev() {
+            work.remove_empty(&path);
+        }
+        work.settle();
+        if work.total == 0 {
+            return Ok(work.restored);
+        }
+        Err(RestoreError::Incomplete { failures: work.failures, total: work.total, restored: work.restored })
+    }
+
+    /// Says before any change that a file system is read-only or too full.
+    fn require_writable(&self, root: &Root) -> Result<(), RestoreError> {
+        let refused = |error: PathError| RestoreError::Refused(error.into());
+        let mut need: BTreeMap<u64, (u64, u64, PathBuf)> = BTreeMap::new();
+        for Difference { path, change } in &self.differences {
+            let Some((existing, directory)) =
+                path.ancestors().skip(1).find_map(|above| Some((above, root.directory(above).ok()?)))
+            else {
+                continue;
+            };
+            let space = rustix::fs::fstatvfs(&directory).at("look at", existing).map_err(refused)?;
+            if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
+                return Err(rustix::io::Errno::ROFS).at("restore", path).map_err(refused);
+            }
+            let size = match self.entry(path).map(|entry| &entry.node) {
+                Some(SavedNode::File { content, .. })
+                    if !matches!(change, Change::Attributes | Change::Link | Change::Remove) =>
+                {
+                    content.segments.as_ref().map_or(content.size, |parts| parts.iter().map(|(_, length)| length).sum())
+                }
+                _ => 0,
+            };
+            let free = space.f_bfree.saturating_mul(space.f_frsize);
+            let device = Status::at(&directory, "".as_ref()).at("look at", existing).map_err(refused)?.device;
+            let (total, ..) = need.entry(device).or_insert((0, free, existing.to_owned()));
+            *total = total.saturating_add(size);
+        }
+        for (need, have, store) in need.into_values() {
+            if need > have {
+                let module = self.backup.name().clone();
+                return Err(RestoreError::Refused(StateError::NoSpace { module, need, have, store }));
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, path: &Path) -> Option<&Entry> {
+        self.backup.manifest().entry(path)
+    }
+}
+
+/// Directories above declared paths that exist now and did not then.
+fn absent_parents(plan: &RestorePlan) -> Vec<PathBuf> {
+    let Ok(root) = machine_root(&plan.machine) else { return Vec::new() };
+    let parents = plan.backup.manifest().header.parents.iter();
+    parents
+        .filter(|parent| parent.owner_and_mode.is_none())
+        .map(|parent| parent.path.as_path().to_owned())
+        .filter(|path| matches!(root.status(path), Ok(Some(status)) if status.kind == Kind::Directory))
+        .collect()
+}
+
+struct Restorer<'a> {
+    plan: &'a RestorePlan,
+    root: &'a Root,
+    placer: Placer<'a>,
+    /// Directories whose entries were changed, with the flags they had.
+    touched: BTreeMap<PathBuf, Flags>,
+    restored: Restored,
+    failures: Vec<PathError>,
+    total: usize,
+}
+
+impl Restorer<'_> {
+    fn run(&mut self) {
+        self.make_parents();
+        let mut links = Vec::new();
+        let mut first_of = BTreeMap::new();
+        for entry in &self.plan.backup.manifest().entries {
+            if let SavedNode::File { link_group: Some(group), .. } = entry.node {
+                first_of.entry(group).or_insert(&entry.path);
+            }
+        }
+        for Difference { path, change } in &self.plan.differences {
+            let Some(entry) = self.plan.entry(path) else { continue };
+            let done = match change {
+                Change::Remove => continue,
+                Change::Covered => Err(rustix::io::Errno::BUSY).at("put back, below a mount,", path),
+                Change::Link => {
+                    links.push(entry);
+                    continue;
+                }
+                Change::Attributes if entry.node == SavedNode::Directory => self.touch(path),
+                Change::Attributes => self.placer.fix(entry),
+                Change::Create | Change::Replace | Change::Content => {
+                    let placed = self.touch_above(path).and_then(|()| self.placer.place(entry));
+                    // Its own attributes come when everything in it is back.
+                    if entry.node == SavedNode::Directory { placed.and_then(|()| self.touch(path)) } else { placed }
+                }
+            };
+            self.note(path, done);
+        }
+        self.flush();
+        for entry in links {
+            let SavedNode::File { link_group: Some(group), .. } = entry.node else { continue };
+            let Some(first) = first_of.get(&group) else { continue };
+            let done = self.touch_above(&entry.path).and_then(|()| self.placer.link(first, &entry.path));
+            self.note(&entry.path, done);
+        }
+        self.placer.set_flags(&mut self.failures, &mut self.total);
+        for path in removals(&self.plan.differences).into_iter().rev() {
+            let done = self.touch_above(path).and_then(|()| self.remove(path));
+            self.note(path, done);
+        }
+    }
+
+    fn flush(&mut self) {
+        for error in self.placer.flush() {
+            self.fail(error);
+        }
+    }
+
+    fn make_parents(&mut self) {
+        for Parent { path, owner_and_mode, xattrs } in &self.plan.backup.manifest().header.parents {
+            let Some((uid, gid, mode)) = *owner_and_mode else { continue };
+            let path = path.as_path();
+            if !matches!(self.root.status(path), Ok(None)) {
+                continue;
+            }
+            let made = self.touch_above(path).and_then(|()| {
+                let (directory, name) = self.root.parent(path).at("open", path)?;
+                let temporary = temporary(self.plan.backup.name(), path);
+                remove_all_at(directory.as_fd(), temporary.as_ref()).at("clear the way of", path)?;
+                mkdirat(&directory, temporary.as_str(), Mode::RWXU).at("create", path)?;
+                let node = Node::open(&directory, temporary.as_ref()).at("open", path)?;
+                node.set_owner(uid, gid).at("set the owner of", path)?;
+                node.set_mode(mode).at("set the mode of", path)?;
+                let xattrs = xattrs.iter().map(|(name, value)| (name.0.clone(), value.0.clone())).collect();
+                node.set_xattrs(&xattrs).at("set the attributes of", path)?;
+                put(directory.as_fd(), &temporary, name, true).at("put back", path)
+            });
+            self.note(path, made);
+        }
+    }
+
+    /// Makes the directory above a path ready to be changed.
+    fn touch_above(&mut self, path: &Path) -> Result<(), PathError> {
+        self.touch(path.parent().unwrap_or(Path::new("/")))
+    }
+
+    fn touch(&mut self, path: &Path) -> Result<(), PathError> {
+        if self.touched.contains_key(path) {
+            return Ok(());
+        }
+        let (directory, name) = self.root.parent(path).at("open", path)?;
+        let node = Node::open(directory, name).at("open", path)?;
+        let status = node.status().at("look at", path)?;
+        if status.flags.forbid_changes() {
+            node.set_flags(Flags::default()).at("make changeable", path)?;
+        }
+        self.touched.insert(path.to_owned(), status.flags);
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), PathError> {
+        let header = &self.plan.backup.manifest().header;
+        if header.left_out.iter().any(|out| out.as_path().starts_with(path)) {
+            return Err(rustix::io::Errno::BUSY).at("remove", path);
+        }
+        remove_all(self.root, path).at("remove", path)
+    }
+
+    /// Removes a directory that was not there, unless something else has moved in.
+    fn remove_empty(&mut self, path: &Path) {
+        let removed =
+            self.root.parent(path).and_then(|(directory, name)| Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?));
+        match removed {
+            Ok(()) => self.restored.changed.push(path.to_owned()),
+            Err(error) if is_absence(&error) || error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) => {
+                if let Err(error) = Err::<(), _>(error).at("remove", path) {
+                    self.fail(error);
+                }
+            }
+        }
+        self.touched.remove(path);
+    }
+
+    /// Gives directories their attributes, the deepest first, and makes everything durable.
+    fn settle(&mut self) {
+        for (path, flags) in std::mem::take(&mut self.touched).into_iter().rev() {
+            let attributes = self.plan.entry(&path).filter(|entry| entry.node == SavedNode::Directory);
+            let attributes = attributes.and_then(|entry| entry.attributes.as_ref());
+            let settled = self.root.parent(&path).and_then(|(directory, name)| Node::open(directory, name));
+            let settled = match settled {
+                // Removed with what was above it.
+                Err(error) if is_absence(&error) => continue,
+                other => other.at("open", &path),
+            };
+            let settled = settled.and_then(|node| {
+                if let Some(attributes) = attributes {
+                    set_attributes(&node, attributes, &path)?;
+                }
+                let flags = attributes.map_or(flags, |attributes| attributes.flags);
+                if node.status().at("look at", &path)?.flags != flags {
+                    node.set_flags(flags).at("set the flags of", &path)?;
+                }
+                let directory = node.read().at("open", &path)?;
+                let many = self.plan.differences.len() > FEW;
+                if many { Ok(()) } else { rustix::fs::fsync(&directory).at("sync", &path) }
+            });
+            if let Err(error) = settled {
+                self.fail(error);
+            }
+        }
+        if self.plan.differences.len() > FEW
+            && let Err(error) = self.placer.sync_all()
+        {
+            self.fail(error);
+        }
+        self.restored.changed.sort_unstable();
+    }
+
+    fn note(&mut self, path: &Path, done: Result<(), PathError>) {
+        match done {
+            Ok(()) => self.restored.changed.push(path.to_owned()),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: PathError) {
+        self.total += 1;
+        if self.failures.len() < MAX_FAILURES {
+            self.failures.push(error);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A slot as a directory: its names, how it is built beside, made durable and swapped in, and what recovery makes of
+//! what a crash left.
+//!
+//! `.NAME_backup.new` is a slot being built, or after an exchange the former one. `.NAME_backup.old` exists only where
+//! the file system has no exchange, between two renames. So `.new` may always be removed, and `.old` goes back when the
+//! slot is missing.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, openat, renameat_with};
+use rustix::io::Errno;
+use updates_protocol::ModuleName;
+
+use super::error::StateError;
+use crate::fs::{IoContext, PathError, Root, is_absence, list, remove_all_at, sync_directory};
+
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const FILES: &str = "files";
+const SUFFIX: &str = "_backup";
+
+/// Up to how many files and directories are synced one by one; with more, one syncfs(2) is cheaper.
+const FEW: usize = 16;
+
+/// The places of one name in a store.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    store: PathBuf,
+    name: ModuleName,
+}
+
+impl Places {
+    pub fn new(store: &Path, name: &ModuleName) -> Self {
+        Self { store: store.to_owned(), name: name.clone() }
+    }
+
+    pub fn slot(&self) -> PathBuf {
+        self.store.join(format!("{}{SUFFIX}", self.name))
+    }
+
+    fn new_slot(&self) -> PathBuf {
+        self.store.join(format!(".{}{SUFFIX}.new", self.name))
+    }
+
+    fn old_slot(&self) -> PathBuf {
+        self.store.join(format!(".{}{SUFFIX}.old", self.name))
+    }
+
+    /// Removes the slot, so that a crash leaves it whole or gone. Says whether there was one.
+    pub fn remove(&self) -> Result<bool, PathError> {
+        remove(&self.new_slot())?;
+        match fs::rename(self.slot(), self.new_slot()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other.at("remove", &self.slot())?,
+        }
+        sync_directory(&self.store)?;
+        remove(&self.new_slot())?;
+        Ok(true)
+    }
+
+    /// Settles what a crash left of this name.
+    pub fn recover(&self) -> Result<(), PathError> {
+        let is_there = |path: &Path| match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            other => other.at("look at", path).map(|_| true),
+        };
+        if is_there(&self.old_slot())? && !is_there(&self.slot())? {
+            fs::rename(self.old_slot(), self.slot()).at("put back", &self.slot())?;
+            sync_directory(&self.store)?;
+        }
+        remove(&self.old_slot())?;
+        remove(&self.new_slot())
+    }
+}
+
+/// The names that have something in a store, be it a slot or a leftover.
+pub(super) fn names(store: &Path) -> Result<Vec<ModuleName>, PathError> {
+    let mut found = Vec::new();
+    for name in list(Root::open(store)?.readable(Path::new("/")).at("list", store)?).at("list", store)? {
+        let Some(text) = name.to_str() else { continue };
+        let hidden = text.strip_prefix('.').and_then(|text| text.strip_suffix(".new").or(text.strip_suffix(".old")));
+        if let Some(Ok(name)) = hidden.unwrap_or(text).strip_suffix(SUFFIX).map(str::parse::<ModuleName>) {
+            found.push(name);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// A slot being built. Dropped without being published, it removes itself.
+#[derive(Debug)]
+pub(super) struct Staging {
+    places: Places,
+    files: Root,
+    published: bool,
+}
+
+impl Staging {
+    /// Makes an empty one, clearing away what a crash left.
+    pub fn create(places: &Places) -> Result<Self, StateError> {
+        places.recover()?;
+        let path = places.new_slot();
+        let files = path.join(FILES);
+        // Saved files may be secrets: root alone may look, whatever their own modes say.
+        DirBuilder::new().mode(0o700).create(&path).at("create", &path)?;
+        let made = DirBuilder::new().mode(0o700).create(&files).at("create", &files).and_then(|()| Root::open(&files));
+        match made {
+            Ok(files) => Ok(Self { places: places.clone(), files, published: false }),
+            Err(error) => {
+                remove(&path)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The tree that takes the content.
+    pub fn files(&self) -> &Root {
+        &self.files
+    }
+
+    /// Creates the manifest's file.
+    pub fn manifest(&self) -> Result<File, PathError> {
+        let path = self.places.new_slot().join(MANIFEST);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(openat(CWD, &path, flags, Mode::from_raw_mode(0o600)).at("create", &path)?))
+    }
+
+    /// Makes everything durable, then puts it in the slot's place in one step and removes the former slot.
+    ///
+    /// `written` are the files and directories below `files` that are new. An error leaves the former slot as it was;
+    /// an error of fsync is final, because the kernel reports it once and would then call the next one a success.
+    pub fn publish(mut self, manifest: &File, written: &[PathBuf]) -> Result<(), StateError> {
+        let path = self.places.new_slot();
+        manifest.sync_all().at("write", &path.join(MANIFEST))?;
+        self.sync(written).at("write", &path)?;
+        sync_directory(&path)?;
+        let slot = self.places.slot();
+        match swap(&path, &slot, &self.places.old_slot()) {
+            Ok(()) => self.published = true,
+            Err(error) => return Err(error).at("swap in", &slot).map_err(Into::into),
+        }
+        sync_directory(&self.places.store)?;
+        for leftover in [self.places.new_slot(), self.places.old_slot()] {
+            // The slot is in place whatever becomes of the former one, which recovery removes as well.
+            if let Err(error) = remove(&leftover) {
+                tracing::warn!("a former slot stays until the next run: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&self, written: &[PathBuf]) -> io::Result<()> {
+        let files = self.files.readable(Path::new("/"))?;
+        if written.len() > FEW {
+            return Ok(rustix::fs::syncfs(&files)?);
+        }
+        for path in written {
+            let (directory, name) = self.files.parent(path)?;
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            match openat(&directory, name, flags, Mode::empty()) {
+                // A symbolic link is durable with its directory.
+                Err(Errno::LOOP) => {}
+                other => rustix::fs::fsync(other?)?,
+            }
+        }
+        Ok(rustix::fs::fsync(&files)?)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.published
+            && let Err(error) = remove(&self.places.new_slot())
+        {
+            tracing::warn!("an unfinished backup stays until the next run: {error}");
+        }
+    }
+}
+
+fn swap(new: &Path, slot: &Path, old: &Path) -> Result<(), Errno> {
+    match renameat_with(CWD, new, CWD, slot, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => {}
+        // The file system knows no flags at all.
+        Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(slot).is_err() => {
+            return rustix::fs::rename(new, slot);
+        }
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        other => return other,
+    }
+    match renameat_with(CWD, new, CWD, slot, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            rustix::fs::rename(slot, old)?;
+            rustix::fs::rename(new, slot).or_else(|error| rustix::fs::rename(old, slot).and(Err(error)))
+        }
+        other => other,
+    }
+}
+
+/// Removes a directory of the store, or whatever else is there, however deep it is.
+fn remove(path: &Path) -> Result<(), PathError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let directory = File::open(parent).at("open", parent)?;
+    match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from) {
+        Err(error) if is_absence(&error) => Ok(()),
+        other => {
+            other.and_then(|_| remove_all_at(std::os::fd::AsFd::as_fd(&directory), OsStr::new(name))).at("remove", path)
+        }
+    }
+}
