@@ -45,15 +45,15 @@ fn endless_nesting_is_a_garbled_report() {
 }
 
 #[test]
-fn an_endless_line_is_a_garbled_report() {
+fn a_line_of_64_mebibytes_is_a_garbled_report() {
     assert_json_snapshot!(run(&python(
-        "try:\n    while True:\n        os.write(3, b'x' * 65536)\nexcept OSError:\n    pass\nreturn {'success': True}"
+        "for _ in range(1024):\n    os.write(3, b'x' * 65536)\nreturn {'success': True}"
     ))
     .report());
 }
 
 #[test]
-fn half_a_line_is_a_missing_report() {
+fn half_a_line_is_a_garbled_report() {
     assert_json_snapshot!(
         run(&python(
             r#"os.write(3, b'{"type":"result","val')
