@@ -144,8 +144,14 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+// The former code stays beside the new one until that has run well.
+fn is_former_code(name: &str) -> bool {
+    MODULES.iter().any(|module| name == format!(".{module}.previous"))
+}
+
 fn assert_tidy(root: &Root, what: &str) {
-    assert_eq!(names(&root.modules()), ["fails", "idle", "many", "restarts", "upgrades"], "{what}: modules/");
+    let modules: Vec<_> = names(&root.modules()).into_iter().filter(|name| !is_former_code(name)).collect();
+    assert_eq!(modules, ["fails", "idle", "many", "restarts", "upgrades"], "{what}: modules/");
     for folder in
         ["/var/lib/updates/checkpoints", "/var/lib/updates/catalog", "/usr/local/lib/updates", "/var/lib/updates"]
     {
@@ -170,7 +176,7 @@ fn kill_at_moments(seed: u64) {
     let mut random = Random(seed);
     // A little longer than an undisturbed cycle, so that the last steps are hit as well.
     let span = world.undisturbed.mul_f64(1.1);
-    let mut killed = 0;
+    let (mut killed, mut recovered) = (0, 0);
     for number in 0..MOMENTS {
         let root = copy(&world.first);
         let moment = random.below(span);
@@ -180,11 +186,13 @@ fn kill_at_moments(seed: u64) {
         if number % 4 == 3 {
             // The restart is killed as well, in the middle of what it puts back.
             let moment = random.below(world.undisturbed / 4);
-            root.start(&["run", "--no-sync", "idle"]).kill_after(moment);
+            root.start(&["run", "--no-sync", "--wait", "20", "idle"]).kill_after(moment);
             what.push_str(&format!(", its successor after {moment:?}"));
         }
-        let (ran, record) = root.run(&["--no-sync", "idle"]);
+        // A child that was about to become a runner holds the lock until it sees that its supervisor is gone.
+        let (ran, record) = root.run(&["--no-sync", "--wait", "20", "idle"]);
         assert_eq!(ran.code, 0, "{what}: {record:#}\n{}", ran.stderr);
+        recovered += usize::from(!record["recovered"].is_null());
         assert_settled(&world, &root, &what);
         if number % 10 == 9 {
             let (ran, record) = root.run(&["--source", world.source.path()]);
@@ -194,9 +202,11 @@ fn kill_at_moments(seed: u64) {
             for name in MODULES {
                 finished_runs(&root, name).unwrap_or_else(|error| panic!("{what}, after a whole cycle: {error}"));
             }
+            assert!(!names(&root.modules()).iter().any(|name| is_former_code(name)), "{what}, after a whole cycle");
         }
     }
     assert!(killed > MOMENTS / 2, "only {killed} of {MOMENTS} kills came before the end");
+    assert!(recovered > MOMENTS / 8, "only {recovered} of {MOMENTS} kills hit a module at work");
 }
 
 #[test]

@@ -364,7 +364,7 @@ return {"success": True,
         "cwd": os.getcwd() == os.path.dirname(os.path.abspath(__file__)),
         "secret": "SECRET_OF_THE_SERVICE" in os.environ,
         "no_new_privs": [line.split()[1] for line in open("/proc/self/status") if line.startswith("NoNewPrivs")],
-        "mount": attempt(lambda: os.sethostname and socket.sethostname("other"))}
+        "mount": attempt(lambda: socket.sethostname("other"))}
 "#,
         ),
     );

@@ -32,10 +32,14 @@ fn changes(record: &Value) -> Vec<String> {
     changes
 }
 
-/// `name: status` in the order in which modules ended.
+/// `name: status`, sorted: the order in which modules end depends on how many run side by side.
 fn statuses(record: &Value) -> Vec<String> {
-    let modules = record["modules"].as_array().unwrap();
-    modules.iter().map(|m| format!("{}: {}", m["module"].as_str().unwrap(), m["status"].as_str().unwrap())).collect()
+    let modules = record["modules"].as_array().unwrap().iter();
+    let word = |module: &Value, key: &str| module[key].as_str().unwrap().to_owned();
+    let mut statuses: Vec<_> =
+        modules.map(|each| format!("{}: {}", word(each, "module"), word(each, "status"))).collect();
+    statuses.sort();
+    statuses
 }
 
 /// The record's part about one module.

@@ -11,40 +11,37 @@ fn order(record: &Value) -> Vec<&str> {
     record["modules"].as_array().unwrap().iter().map(|module| module["module"].as_str().unwrap()).collect()
 }
 
-/// Notes when it ran, for longer than another needs to start.
+/// Notes when it ran, for longer than another needs to start, and which processes it saw meanwhile.
 fn timed(name: &str) -> Module {
-    Module::python(
-        name,
-        "1",
-        "import time\ndef main(args):\n    start = time.monotonic()\n    time.sleep(0.3)\n    \
-         return {'success': True, 'from': start, 'to': time.monotonic()}\n",
-    )
-}
-
-/// Succeeds only while `other` runs beside it.
-fn meets(name: &str, other: &str) -> Module {
-    let code = format!(
-        r#"
+    let code = r#"
 import os, time
 
 def main(args):
-    open("/srv/{name}/here", "w").close()
-    until = time.monotonic() + 20
-    while not os.path.exists("/srv/{other}/here"):
-        if time.monotonic() > until:
-            return {{"success": False, "error": "{other} did not come"}}
-        time.sleep(0.01)
+    start = time.monotonic()
+    time.sleep(0.3)
     seen = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with open("/proc/%s/cmdline" % pid) as file:
             seen.append(file.read())
-    open("/srv/{name}/seen", "w").close()
-    while not os.path.exists("/srv/{other}/seen") and time.monotonic() < until:
-        time.sleep(0.01)
-    return {{"success": True, "seen": [each for each in seen if "/{other}/" in each], "count": len(seen)}}
-"#
-    );
-    Module::python(name, "1", &code).declares(&[&format!("/srv/{name}/")])
+    time.sleep(0.3)
+    own = os.path.basename(os.path.dirname(os.path.abspath(__file__)))
+    others = [each for each in seen if "/modules/" in each and "/modules/%s/" % own not in each]
+    return {"success": True, "from": start, "to": time.monotonic(), "others": others, "count": len(seen)}
+"#;
+    Module::python(name, "1", code)
+}
+
+/// When it ran, on the clock of this machine.
+#[track_caller]
+fn span(record: &Value, name: &str) -> (f64, f64) {
+    let result = &module(record, name)["result"];
+    (result["from"].as_f64().unwrap(), result["to"].as_f64().unwrap())
+}
+
+#[track_caller]
+fn side_by_side(record: &Value, one: &str, other: &str) -> bool {
+    let (one, other) = (span(record, one), span(record, other));
+    one.0 < other.1 && other.0 < one.1
 }
 
 #[test]
@@ -73,11 +70,14 @@ fn named_modules_run_alone_and_the_rest_is_not_mentioned() {
 #[test]
 fn modules_of_one_priority_run_side_by_side_and_none_sees_the_other() {
     let root = Root::new();
-    root.folder("/srv/one").folder("/srv/two").install(&meets("one", "two")).install(&meets("two", "one"));
+    root.install(&timed("one")).install(&timed("two")).install(&timed("later").metadata("priority", json!(101)));
     let (ran, record) = root.run(&["--no-sync", "--jobs", "2"]);
     ran.expect(0);
+    assert!(side_by_side(&record, "one", "two"), "{record:#}");
     for name in ["one", "two"] {
-        assert_eq!(module(&record, name)["result"]["seen"], json!([]), "{name} saw the other");
+        assert_eq!(module(&record, name)["result"]["others"], json!([]), "{name} saw the other");
+        assert_eq!(module(&record, name)["result"]["count"], 2, "init and the module itself");
+        assert!(!side_by_side(&record, name, "later"), "a later priority did not wait");
     }
 }
 
@@ -88,7 +88,7 @@ fn one_job_means_one_after_the_other() {
         root.install(&timed(name));
     }
     let (_, record) = root.run(&["--no-sync", "--jobs", "1"]);
-    assert!(module(&record, "a")["result"]["to"].as_f64() < module(&record, "b")["result"]["from"].as_f64());
+    assert!(span(&record, "a").1 <= span(&record, "b").0);
 }
 
 #[test]
@@ -100,17 +100,10 @@ fn an_exclusive_module_runs_alone() {
     root.install(&timed("b").metadata("exclusive", json!(true)));
     let (ran, record) = root.run(&["--no-sync", "--jobs", "4"]);
     ran.expect(0);
-    let span = |name: &str| {
-        let result = &module(&record, name)["result"];
-        (result["from"].as_f64().unwrap(), result["to"].as_f64().unwrap())
-    };
-    let alone = span("b");
     for name in ["a", "c", "d"] {
-        let other = span(name);
-        assert!(other.1 <= alone.0 || alone.1 <= other.0, "{name} ran beside the exclusive module");
+        assert!(!side_by_side(&record, "b", name), "{name} ran beside the exclusive module");
     }
-    let (c, d) = (span("c"), span("d"));
-    assert!(c.0 < d.1 && d.0 < c.1, "the others still run side by side");
+    assert!(side_by_side(&record, "c", "d"), "the others still run side by side");
 }
 
 #[test]
@@ -119,7 +112,7 @@ fn modules_that_share_a_declared_path_do_not_run_side_by_side() {
     root.folder("/srv/shared/deep");
     root.install(&timed("a").declares(&["/srv/shared/"])).install(&timed("b").declares(&["/srv/shared/deep/"]));
     let (_, record) = root.run(&["--no-sync", "--jobs", "2"]);
-    assert!(module(&record, "a")["result"]["to"].as_f64() < module(&record, "b")["result"]["from"].as_f64());
+    assert!(!side_by_side(&record, "a", "b"));
 }
 
 /// A machine on which exactly these units are active.

@@ -124,6 +124,41 @@ fn the_failure_of_one_touches_no_other() {
     assert!(root.exists("/srv/before/done") && root.exists("/srv/zafter/done"));
 }
 
+/// Succeeds at once, or fails when its neighbour has long succeeded.
+fn neighbour(name: &str, path: &str, fails: bool) -> Module {
+    let end = if fails { "time.sleep(0.7)\n    raise OSError('too late')" } else { "return {'success': True}" };
+    let code = format!(
+        "import os, time\ndef main(args):\n    time.sleep(0.2)\n    for folder in ('{path}', os.environ['STATE_DIRECTORY']):\n        \
+         os.makedirs(folder, exist_ok=True)\n        open(folder + '/file', 'w').write('{name}')\n    {end}\n"
+    );
+    Module::python(name, "1", &code).declares(&[&format!("{path}/")])
+}
+
+#[test]
+fn what_neighbours_did_meanwhile_below_the_same_new_folder_is_not_rolled_back() {
+    let root = Root::new();
+    root.install(&neighbour("bad", "/srv/new/bad", true)).install(&neighbour("good", "/srv/new/good", false));
+    let (ran, record) = root.run(&["--no-sync", "--jobs", "2"]);
+    ran.expect(20);
+    assert_eq!(statuses(&record), ["bad: rolled_back", "good: succeeded"]);
+    assert_eq!(root.read("/var/lib/updates/state/good/file"), "good");
+    assert_eq!(root.read("/srv/new/good/file"), "good");
+    assert!(!root.exists("/srv/new/bad/file") && !root.exists("/var/lib/updates/state/bad/file"));
+}
+
+#[test]
+fn a_module_may_not_write_beside_what_it_declared_because_the_parent_is_new() {
+    let code = "import os\ndef main(args):\n    seen = {}\n    \
+                for path in ('/srv/new/beside', '/var/lib/updates/state/other'):\n        try:\n            \
+                os.makedirs(path)\n            seen[path] = 'made'\n        except OSError as error:\n            \
+                seen[path] = 'refused'\n    return {'success': True, 'seen': seen}\n";
+    let root = Root::new();
+    root.install(&Module::python("app", "1", code).declares(&["/srv/new/app/"]));
+    let (_, record) = root.run(&["--no-sync"]);
+    let expected = json!({"/srv/new/beside": "refused", "/var/lib/updates/state/other": "refused"});
+    assert_eq!(module(&record, "app")["result"]["seen"], expected, "{record:#}");
+}
+
 #[test]
 fn the_summary_repeats_failures_last_with_the_command_that_shows_more() {
     let (root, source) = root_with_first_version();

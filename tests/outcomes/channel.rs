@@ -46,10 +46,9 @@ fn endless_nesting_is_a_garbled_report() {
 
 #[test]
 fn a_line_of_64_mebibytes_is_a_garbled_report() {
-    assert_json_snapshot!(run(&python(
-        "for _ in range(1024):\n    os.write(3, b'x' * 65536)\nreturn {'success': True}"
-    ))
-    .report());
+    assert_json_snapshot!(
+        run(&python("for _ in range(1024):\n    os.write(3, b'x' * 65536)\nreturn {'success': True}")).report()
+    );
 }
 
 #[test]
