@@ -59,6 +59,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run one module alone: an installed one by name, or any by the path to its folder
     Runner(RunnerArgs),
+    /// Put back what an interrupted run left, also where that was given up
+    Recover,
     /// List the installed modules
     List,
     /// Tell how the last run went and what needs a person
