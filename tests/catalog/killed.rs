@@ -48,7 +48,7 @@ fn a_swap_that_is_killed_anywhere_leaves_the_old_or_the_new_version() {
     world.catalog.confirm(&name("old")).unwrap();
     world.edit("old", |index| index["mine"] = json!(1));
     let mut interrupted = 0;
-    for attempt in 0..150u64 {
+    for attempt in 0..100u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "killed::a_process_that_swaps_without_end", "--nocapture"])
             .env(ROOT, world.root())

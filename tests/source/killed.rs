@@ -26,7 +26,7 @@ fn a_process_that_fetches() {
 fn a_fetch_that_is_killed_anywhere_is_made_good_by_the_next_one() {
     let world = World::new();
     let mut interrupted = 0;
-    for attempt in 0..60u64 {
+    for attempt in 0..30u64 {
         let text = format!("{attempt}");
         let files: Vec<Node> = (0..20).map(|i| file(&format!("f{i}"), &format!("{text} {i}"))).collect();
         world
