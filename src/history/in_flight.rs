@@ -41,7 +41,33 @@ impl History {
             tries: 0,
             payload: payload.clone(),
         };
-        self.keep_in_flight(&entry)
+        self.begin_modules(&[entry])
+    }
+
+    /// Notes several modules with one sync, which is nearly all that a note costs. A module that is noted early and put
+    /// back without having run is put back to what it is.
+    pub fn begin_modules(&mut self, entries: &[InFlight]) -> Result<(), HistoryError> {
+        let failed = self.failed("note a module's start in");
+        self.durably(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            for entry in entries {
+                transaction
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO in_flight (module, run_id, phase, attempt, tries, payload)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    )?
+                    .execute(params![
+                        entry.module.as_str(),
+                        entry.run_id.as_str(),
+                        entry.phase.as_str(),
+                        entry.attempt,
+                        entry.tries,
+                        entry.payload.to_string(),
+                    ])?;
+            }
+            transaction.commit()
+        })
+        .map_err(failed)
     }
 
     /// Notes that a module has ended and is settled. Becomes durable with the next note that is, at the latest with the
@@ -73,27 +99,6 @@ impl History {
             )
         })
         .map_err(failed)
-    }
-
-    pub(super) fn keep_in_flight(&mut self, entry: &InFlight) -> Result<(), HistoryError> {
-        let failed = self.failed("note a module's start in");
-        self.durably(|connection| {
-            connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO in_flight (module, run_id, phase, attempt, tries, payload)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?
-                .execute(params![
-                    entry.module.as_str(),
-                    entry.run_id.as_str(),
-                    entry.phase.as_str(),
-                    entry.attempt,
-                    entry.tries,
-                    entry.payload.to_string(),
-                ])
-        })
-        .map_err(failed)?;
-        Ok(())
     }
 
     /// One change whose commit syncs the log, and with it every change before.

@@ -37,9 +37,7 @@ impl History {
                 let (kept, in_flight) = aside::move_aside(path)?;
                 let mut history = Self::open_sound(path)?;
                 let saved = in_flight.len();
-                for entry in in_flight {
-                    history.keep_in_flight(&entry)?;
-                }
+                history.begin_modules(&in_flight)?;
                 history.notes.push(format!(
                     "{error}; the file was moved to {}, and a new history begins; {saved} modules that were running \
                      could still be read from it",
