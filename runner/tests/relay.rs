@@ -118,7 +118,8 @@ fn what_is_no_message_on_the_channel_is_garbled_and_the_first_reason_is_kept() {
 
 #[test]
 fn bytes_that_are_no_text_and_lines_that_are_too_long_still_reach_the_log() {
-    let run = Module::shell(r"printf 'a\377b\n'; head -c 100000 /dev/zero | tr '\0' x; echo; printf 'no newline'").run();
+    let run =
+        Module::shell(r"printf 'a\377b\n'; head -c 100000 /dev/zero | tr '\0' x; echo; printf 'no newline'").run();
     let lines = run.stdout();
     assert_eq!(lines[0], "a\u{fffd}b");
     assert!(lines[1].starts_with("xxx") && lines[1].ends_with("x [… 67232 bytes cut]"), "{}", lines[1].len());
@@ -132,9 +133,10 @@ fn a_line_of_control_characters_fits_the_wire() {
 }
 
 #[test]
-fn a_flood_of_a_gigabyte_is_cut_and_says_so() {
-    for script in ["yes | head -c 1000000000", "yes | head -c 1000000000 >&2", "head -c 1000000000 /dev/zero"] {
-        let run = Module::shell(&format!("{script}; echo last; echo '{{\"type\":\"result\",\"value\":1}}'")).run();
+fn a_flood_is_cut_and_says_so() {
+    for script in ["yes | head -c 200000000", "yes | head -c 200000000 >&2", "head -c 200000000 /dev/zero"] {
+        let run =
+            Module::shell(&format!("{script}; echo; echo last; echo '{{\"type\":\"result\",\"value\":1}}'")).run();
         let run = run.succeeded();
         assert_eq!(run.value, Some(json!(1)));
         assert!(run.log.len() < 200_000);
