@@ -77,7 +77,7 @@ pub enum Command {
         module: Option<ModuleName>,
         /// At most N runs
         #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-        limit: usize,
+        limit: u32,
     },
     /// Print the log of a run
     Logs {

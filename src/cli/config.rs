@@ -23,7 +23,7 @@ pub fn config(session: &Session<'_>, command: &ConfigCommand) -> Result<ExitStat
 fn show(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let loaded = load(&session.layout, session.global.config.as_deref())?;
     let config = &loaded.config;
-    let settings: [(&str, Value); 8] = [
+    let settings: [(&str, Value); 7] = [
         ("source.url", json!(config.source.url)),
         ("source.branch", json!(config.source.branch)),
         ("source.ssh_key", json!(config.source.ssh_key)),
@@ -31,7 +31,6 @@ fn show(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         ("run.jobs", json!(config.jobs)),
         ("run.python", json!(config.python)),
         ("run.systemctl", json!(config.systemctl)),
-        ("history.keep_runs", json!(config.keep_runs)),
     ];
     let origin = |key: &str| loaded.origin.get(key).map_or("default".to_owned(), |file| file.display().to_string());
     let json: serde_json::Map<String, Value> =

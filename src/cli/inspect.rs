@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use updates::catalog::{Broken, Catalog, CatalogEntry, Installed};
-use updates::history::History;
-use updates::record::{ExitStatus, ModuleRecord, RunRecord};
-use updates_protocol::{Level, ModuleName, RunId};
+use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
+use updates::record::{ExitStatus, RunKind, RunRecord};
+use updates_protocol::{Level, ModuleName};
 
 use super::Session;
 use super::error::CliError;
@@ -85,9 +85,9 @@ fn row(module: &Installed, painter: &Painter) -> Vec<String> {
 
 /// `updates status`
 pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
-    let history = History::open_read_only(&session.layout.database())?;
+    let history = HistoryReader::open(&session.layout.database())?;
     let last = match &history {
-        Some(history) => history.last_cycle()?,
+        Some(history) => history.last_of(RunKind::Run)?,
         None => None,
     };
     let in_flight = match &history {
@@ -131,7 +131,7 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
 
 /// `updates show`
 pub fn show(session: &Session<'_>, subject: &str) -> Result<ExitStatus, CliError> {
-    let history = History::open_read_only(&session.layout.database())?;
+    let history = HistoryReader::open(&session.layout.database())?;
     if let Some(history) = &history
         && let Some(record) = find_run(history, subject)?
     {
@@ -153,13 +153,13 @@ pub fn show(session: &Session<'_>, subject: &str) -> Result<ExitStatus, CliError
         None => None,
     };
     let mut json = module_json(module);
-    json["last"] = serde_json::to_value(last.as_ref().map(|(_, _, record)| record)).unwrap_or_default();
+    json["last"] = serde_json::to_value(&last).unwrap_or_default();
     json["manifest"] = serde_json::Value::Object(module.manifest.raw.clone());
     session.print(&json, || show_module(module, last.as_ref(), &session.painter()))?;
     Ok(ExitStatus::Success)
 }
 
-fn show_module(module: &Installed, last: Option<&(RunId, String, ModuleRecord)>, painter: &Painter) -> String {
+fn show_module(module: &Installed, last: Option<&ModuleRun>, painter: &Painter) -> String {
     let manifest = &module.manifest;
     let paths = |paths: Vec<String>| if paths.is_empty() { "none".to_owned() } else { paths.join(" ") };
     let mut rows = vec![
@@ -174,9 +174,9 @@ fn show_module(module: &Installed, last: Option<&(RunId, String, ModuleRecord)>,
     if let Some(group) = &manifest.group {
         rows.push(("group", format!("{group}, order {}", manifest.group_order)));
     }
-    if let Some((run, started, record)) = last {
+    if let Some(ModuleRun { run_id, started, record, .. }) = last {
         let (word, tone) = status_word(record.status);
-        rows.push(("last run", format!("{} ({}, {run})", painter.paint(tone, word), local(started))));
+        rows.push(("last run", format!("{} ({}, {run_id})", painter.paint(tone, word), local(started))));
         if let Some(message) = &record.message {
             rows.push(("", first_line(message, 400)));
         }
@@ -189,20 +189,15 @@ fn show_module(module: &Installed, last: Option<&(RunId, String, ModuleRecord)>,
 }
 
 /// `updates history`
-pub fn history(session: &Session<'_>, module: Option<&ModuleName>, limit: usize) -> Result<ExitStatus, CliError> {
-    let history = History::open_read_only(&session.layout.database())?;
+pub fn history(session: &Session<'_>, module: Option<&ModuleName>, limit: u32) -> Result<ExitStatus, CliError> {
+    let history = HistoryReader::open(&session.layout.database())?;
     let painter = session.painter();
     match (history, module) {
         (None, _) => session.print(&json!([]), || "No run is remembered yet.\n".to_owned())?,
         (Some(history), Some(module)) => {
             let found = history.module_history(module, limit)?;
-            let json: Vec<_> = found
-                .iter()
-                .map(|(run, started, record)| json!({"run_id": run, "started": started, "module": record}))
-                .collect();
-            session.print(&json, || {
-                let rows: Vec<_> =
-                    found.iter().map(|(run, started, record)| module_row(run, started, record, &painter)).collect();
+            session.print(&found, || {
+                let rows: Vec<_> = found.iter().map(|run| module_row(run, &painter)).collect();
                 if rows.is_empty() { format!("No run of {module} is remembered.\n") } else { table(&rows) }
             })?;
         }
@@ -214,12 +209,13 @@ pub fn history(session: &Session<'_>, module: Option<&ModuleName>, limit: usize)
     Ok(ExitStatus::Success)
 }
 
-fn module_row(run: &RunId, started: &str, record: &ModuleRecord, painter: &Painter) -> Vec<String> {
+fn module_row(run: &ModuleRun, painter: &Painter) -> Vec<String> {
+    let record = &run.record;
     let (word, tone) = status_word(record.status);
     let took: u64 = record.attempts.iter().map(|attempt| attempt.usage.wall_ms).sum();
     vec![
-        local(started),
-        run.to_string(),
+        local(&run.started),
+        run.run_id.to_string(),
         record.version.clone().unwrap_or_default(),
         painter.paint(tone, word),
         duration(took),
@@ -227,24 +223,26 @@ fn module_row(run: &RunId, started: &str, record: &ModuleRecord, painter: &Paint
     ]
 }
 
-fn run_row(run: &RunRecord, painter: &Painter) -> Vec<String> {
-    let failed = run.modules.iter().filter(|module| is_failure(module.status)).count();
-    let ran = run.modules.iter().filter(|module| !module.attempts.is_empty()).count();
-    let (text, tone) = match (run.status, failed) {
-        (None, _) => ("not finished".to_owned(), Tone::Warn),
-        (Some(ExitStatus::Interrupted), _) => ("interrupted".to_owned(), Tone::Warn),
-        (_, 0) => (format!("{ran} ran well"), Tone::Good),
-        _ => (format!("{failed} of {ran} failed"), Tone::Bad),
+fn run_row(run: &RunSummary, painter: &Painter) -> Vec<String> {
+    let (text, tone) = match run.status {
+        None => ("not finished", Tone::Warn),
+        Some(ExitStatus::Success | ExitStatus::Pending) => ("well", Tone::Good),
+        Some(ExitStatus::NothingSelected) => ("nothing to run", Tone::Dim),
+        Some(ExitStatus::Interrupted) => ("interrupted", Tone::Warn),
+        Some(ExitStatus::ModuleFailed) => ("a module failed", Tone::Bad),
+        Some(ExitStatus::RollbackFailed) => ("NEEDS YOU", Tone::Bad),
+        Some(ExitStatus::InternalError | ExitStatus::Usage | ExitStatus::Locked) => ("failed", Tone::Bad),
     };
     let took = run.ended.as_deref().map(|ended| between(&run.started, ended)).unwrap_or_default();
     let kind =
         serde_json::to_value(run.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-    vec![local(&run.started), run.run_id.to_string(), kind, painter.paint(tone, &text), took]
+    let modules = if run.modules == 1 { "1 module".to_owned() } else { format!("{} modules", run.modules) };
+    vec![local(&run.started), run.run_id.to_string(), kind, modules, painter.paint(tone, text), took]
 }
 
 /// `updates logs`
 pub fn logs(session: &Session<'_>, run: &str, module: Option<&ModuleName>) -> Result<ExitStatus, CliError> {
-    let history = History::open_read_only(&session.layout.database())?;
+    let history = HistoryReader::open(&session.layout.database())?;
     let found = match &history {
         Some(history) => find_run(history, run)?,
         None => None,
@@ -259,11 +257,11 @@ pub fn logs(session: &Session<'_>, run: &str, module: Option<&ModuleName>) -> Re
         let known = known.join(", ");
         return Err(CliError::NotFound(format!("{module} had no part in run {}; these had: {known}", record.run_id)));
     }
-    let lines = history.logs(&record.run_id, module)?;
+    let lines = history.logs(&RunSelector::Id(record.run_id.to_string()), module)?;
     session.print(&lines, || {
         let painter = session.painter();
         let mut text = String::new();
-        for line in &lines {
+        for line in lines.iter().map(|stored| &stored.line) {
             let tone = match line.level {
                 Level::Debug => Tone::Dim,
                 Level::Info => Tone::Strong,
@@ -293,12 +291,7 @@ pub fn logs(session: &Session<'_>, run: &str, module: Option<&ModuleName>) -> Re
     Ok(ExitStatus::Success)
 }
 
-fn find_run(history: &History, run: &str) -> Result<Option<RunRecord>, CliError> {
-    if run == "last" {
-        return Ok(history.last()?);
-    }
-    match run.parse::<RunId>() {
-        Ok(id) => Ok(history.run(&id)?),
-        Err(_) => Ok(None),
-    }
+fn find_run(history: &HistoryReader, run: &str) -> Result<Option<RunRecord>, CliError> {
+    let selector = if run == "last" { RunSelector::Last } else { RunSelector::Id(run.to_owned()) };
+    Ok(history.run(&selector)?)
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use updates_protocol::{ModuleName, RunId};
 
-use super::in_flight::parsed;
+use super::in_flight::{InFlight, parsed, read_all};
 use super::{HistoryError, HistoryReader};
 use crate::record::{ExitStatus, LogLine, ModuleRecord, RunKind, RunRecord};
 
@@ -75,6 +75,22 @@ impl HistoryReader {
             record.modules = text.iter().map(|text| self.record(text)).collect::<Result<_, _>>()?;
         }
         Ok(Some(record))
+    }
+
+    /// The newest run of a kind.
+    pub fn last_of(&self, kind: RunKind) -> Result<Option<RunRecord>, HistoryError> {
+        let word = serde_json::to_value(kind).unwrap_or_default();
+        let query = "SELECT run_id FROM runs WHERE kind = ?1 ORDER BY number DESC LIMIT 1";
+        let ids: Vec<String> = self.list(query, [word.as_str().unwrap_or_default()], |row| row.get(0))?;
+        match ids.into_iter().next() {
+            Some(id) => self.run(&RunSelector::Id(id)),
+            None => Ok(None),
+        }
+    }
+
+    /// Every module that runs now, or was interrupted and not put back yet, by name.
+    pub fn in_flight(&self) -> Result<Vec<InFlight>, HistoryError> {
+        read_all(&self.connection).map_err(self.failed("read the running modules from"))
     }
 
     /// The newest runs, newest first.

@@ -16,5 +16,5 @@ pub use capability::Capability;
 pub use error::ProfileError;
 pub use input::{Place, PlanInput, TopLevel, TopLevelKind};
 pub use load::Profiles;
-pub use plan::plan;
+pub use plan::{SDK, plan};
 pub use settings::{BestEffort, Profile};

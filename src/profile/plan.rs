@@ -14,7 +14,7 @@ use super::{Place, PlanInput, Profile, TopLevel, TopLevelKind};
 use crate::config::Machine;
 
 /// Where a module finds the SDK.
-const SDK: &str = "/run/updates/sdk";
+pub const SDK: &str = "/run/updates/sdk";
 /// What the sandbox has of its own, or has no use for.
 const OWN: [&str; 5] = ["proc", "dev", "tmp", "run", "lost+found"];
 const HOMES: [&str; 2] = ["/root", "/home"];

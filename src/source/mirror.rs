@@ -48,7 +48,7 @@ impl Mirror {
     /// Makes a scratch mirror at `path` that borrows the objects of the mirror at `from` (gitrepository-layout(5),
     /// `objects/info/alternates`), so that a fetch takes only what is missing and leaves `from` as it is.
     pub fn borrowing(path: &Path, from: &Path) -> Result<Self, FetchError> {
-        options::allow_foreign_owners();
+        options::start();
         let repository = create(path)?;
         if let Ok(lender) = open(from)
             && !from.join(SUSPECT).exists()

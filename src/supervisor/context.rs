@@ -43,7 +43,11 @@ impl Supervisor {
         if units.is_empty() {
             return (BTreeMap::new(), None);
         }
-        match Systemd::new(self.config.systemctl.clone()).states(units) {
+        let systemd = match &self.config.systemctl {
+            Some(program) => Systemd::new(program.clone()),
+            None => Systemd::system(),
+        };
+        match systemd.states(units) {
             Ok(states) => (states.into_iter().map(|(unit, state)| (unit, state.is_active())).collect(), None),
             Err(error) => (BTreeMap::new(), Some(error.to_string())),
         }

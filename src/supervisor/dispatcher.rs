@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use updates_protocol::{Level, LogSource, ModuleName, Phase, RunId};
 
 use super::event::{Event, Observer};
@@ -26,7 +27,7 @@ impl<'o> Dispatcher<'o> {
     pub(super) fn new(
         kind: RunKind,
         run_id: RunId,
-        history: Option<History>,
+        mut history: Option<History>,
         observer: &'o mut dyn Observer,
     ) -> Result<Self, HistoryError> {
         let record = RunRecord {
@@ -41,15 +42,21 @@ impl<'o> Dispatcher<'o> {
             modules: Vec::new(),
             problems: Vec::new(),
         };
-        if let Some(history) = &history {
+        let mut notes = Vec::new();
+        if let Some(history) = &mut history {
+            notes.extend_from_slice(history.notes());
             history.begin_run(&record)?;
         }
-        Ok(Self { observer, history, record, lines: Vec::new() })
+        let mut dispatcher = Self { observer, history, record, lines: Vec::new() };
+        for note in notes {
+            dispatcher.event(Event::Problem(note));
+        }
+        Ok(dispatcher)
     }
 
     /// The database, for what is done before and after the modules run.
-    pub(super) fn history(&self) -> Option<&History> {
-        self.history.as_ref()
+    pub(super) fn history(&mut self) -> Option<&mut History> {
+        self.history.as_mut()
     }
 
     /// The record so far.
@@ -92,15 +99,15 @@ impl<'o> Dispatcher<'o> {
         match note {
             Note::Event(event) => self.event(event),
             Note::Begin { module, phase, done } => {
-                let written = match &self.history {
-                    Some(history) => history.begin_module(&self.record.run_id, &module, phase),
+                let written = match &mut self.history {
+                    Some(history) => history.begin_module(&self.record.run_id, &module, phase, 1, &Value::Null),
                     None => Ok(()),
                 };
                 // A worker that no longer waits has given up; the row then only means a restore too many.
                 done.send(written.map_err(|error| error.to_string())).ok();
             }
             Note::Settled { module } => {
-                if let Some(history) = &self.history
+                if let Some(history) = &mut self.history
                     && let Err(error) = history.end_module(&module)
                 {
                     self.event(Event::Problem(format!("{module}: {error}")));
@@ -109,6 +116,11 @@ impl<'o> Dispatcher<'o> {
             Note::Done(record) => {
                 let module = record.module.parse().ok();
                 self.flush();
+                if let Some(history) = &mut self.history
+                    && let Err(error) = history.record_module(&self.record.run_id, &record)
+                {
+                    self.event(Event::Problem(format!("{}: {error}", record.module)));
+                }
                 self.event(Event::Ended(*record));
                 return module;
             }
@@ -121,7 +133,7 @@ impl<'o> Dispatcher<'o> {
         self.flush();
         self.record.ended = Some(Timestamp::now().to_string());
         self.record.status = Some(status(&self.record));
-        if let Some(history) = self.history.take()
+        if let Some(mut history) = self.history.take()
             && let Err(error) = history.finish_run(&self.record)
         {
             let problem = format!("the run could not be written to the database: {error}");
@@ -149,7 +161,7 @@ impl<'o> Dispatcher<'o> {
         if lines.is_empty() {
             return;
         }
-        if let Some(history) = &self.history
+        if let Some(history) = &mut self.history
             && let Err(error) = history.append_logs(&self.record.run_id, &lines)
         {
             self.event(Event::Problem(format!("{} log lines are lost: {error}", lines.len())));

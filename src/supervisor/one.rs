@@ -46,7 +46,7 @@ impl Supervisor {
         let lock = if options.check { None } else { Some(self.lock(options.wait)?) };
         let (history, checkpoints) = match &lock {
             Some(_) => {
-                let (history, _) = History::open(&self.layout.database(), self.config.keep_runs)?;
+                let history = History::open(&self.layout.database())?;
                 (Some(history), Some(Store::open(&self.layout.checkpoints())?))
             }
             None => (None, None),
@@ -75,7 +75,7 @@ impl Supervisor {
     /// Settles what an interrupted run left, and insists where an earlier start had given up.
     pub fn recover(&self, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
         let lock = self.lock(Duration::ZERO)?;
-        let (history, _) = History::open(&self.layout.database(), self.config.keep_runs)?;
+        let history = History::open(&self.layout.database())?;
         let mut dispatcher = Dispatcher::new(RunKind::Run, new_run_id(), Some(history), observer)?;
         let catalog = Catalog::open(&self.layout);
         let checkpoints = Store::open(&self.layout.checkpoints())?;

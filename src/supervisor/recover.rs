@@ -51,7 +51,7 @@ pub(super) fn settle(
             continue;
         }
         if let Some(history) = dispatcher.history() {
-            history.begin_restore(&module)?;
+            history.count_try(&module)?;
         }
         let rollback = match checkpoints.load(&module) {
             Ok(Some(checkpoint)) => undo::files(&supervisor.layout, &module, &checkpoint),

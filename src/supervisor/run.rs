@@ -34,12 +34,9 @@ impl Supervisor {
     /// One cycle. The record says everything; its `status` is the exit code.
     pub fn run(&self, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
         let lock = self.lock(options.wait)?;
-        let (history, moved_aside) = History::open(&self.layout.database(), self.config.keep_runs)?;
+        let history = History::open(&self.layout.database())?;
         let run_id = new_run_id();
         let mut dispatcher = Dispatcher::new(RunKind::Run, run_id.clone(), Some(history), observer)?;
-        if let Some(note) = moved_aside {
-            dispatcher.event(Event::Problem(note));
-        }
         let catalog = Catalog::open(&self.layout);
         let checkpoints = Store::open(&self.layout.checkpoints())?;
         let unsettled = recover::settle(self, &lock, &catalog, &checkpoints, false, &mut dispatcher)?;

@@ -132,7 +132,8 @@ impl Worker<'_> {
             &DeclaredPath::new(&layout.module_state(name).to_string_lossy()).map_err(|problem| problem.to_string())?,
         );
         fs::create_dir_all(&state).at("create", &state).map_err(|error| error.to_string())?;
-        let description = format!("before {} of {name} in run {}", self.phase.as_str(), self.context.run_id);
+        // The same words each time: a slot that would say the same is kept as it is.
+        let description = format!("before a run of {name}");
         self.context
             .checkpoints()?
             .begin(name, name, &description)
