@@ -3,6 +3,8 @@
 
 #[path = "source/http.rs"]
 mod http;
+#[path = "source/killed.rs"]
+mod killed;
 #[path = "source/repository.rs"]
 mod repository;
 

@@ -1,1 +1,48 @@
 //! The catalog: installed modules, their local settings, and the swap that replaces one with a newer version.
+//!
+//! It knows nothing of where new versions come from: whoever stages one hands over a function that writes its files.
+//!
+//! What stands where, for a module `x`:
+//!
+//! - `modules/x`: the module. Always there, always whole.
+//! - `modules/.x.staged`: a new version while it is made; what the swap took out, until it is renamed.
+//! - `modules/.x.previous`: the version that ran well last, until the new one has.
+//! - `catalog/modules/x.json`: the record, which says by inode what each of these folders is; see `record`.
+
+mod decide;
+mod document;
+mod held;
+mod index;
+mod installed;
+mod merge;
+mod patch;
+mod place;
+mod record;
+mod settings;
+mod stage;
+mod swap;
+
+use crate::config::Layout;
+
+pub use decide::{Decision, compare};
+pub use document::DocumentError;
+pub use held::Held;
+pub use installed::{Broken, CatalogEntry, Installed};
+pub use merge::{Merged, merge};
+pub use patch::apply_patch;
+pub use settings::SettingsError;
+pub use stage::{StageError, Staged};
+pub use swap::{Recovery, Reverted, SwapError, Swapped, Unconfirmed};
+
+/// The installed modules below one root.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    layout: Layout,
+}
+
+impl Catalog {
+    /// The catalog at its place in `layout`. Nothing is read or made before it is asked for.
+    pub fn open(layout: &Layout) -> Self {
+        Self { layout: layout.clone() }
+    }
+}

@@ -59,6 +59,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run one module alone: an installed one by name, or any by the path to its folder
     Runner(RunnerArgs),
+    /// Put back what an interrupted run left, also where that was given up
+    Recover,
     /// List the installed modules
     List,
     /// Tell how the last run went and what needs a person
@@ -75,7 +77,7 @@ pub enum Command {
         module: Option<ModuleName>,
         /// At most N runs
         #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-        limit: usize,
+        limit: u32,
     },
     /// Print the log of a run
     Logs {

@@ -31,6 +31,9 @@ pub fn find() -> Result<Installation, NotInstalled> {
     Ok(Installation {
         runner: first("the runner", vec![library.join("updates-runner"), beside.join("updates-runner")])?,
         sdk: first("the Python SDK", vec![library.join("python"), checkout.join("runner/python")])?,
-        profiles: first("the sandbox profiles", vec![library.join("sandbox-profiles"), checkout.join("sandbox-profiles")])?,
+        profiles: first(
+            "the sandbox profiles",
+            vec![library.join("sandbox-profiles"), checkout.join("sandbox-profiles")],
+        )?,
     })
 }

@@ -111,7 +111,9 @@ impl Screen {
             ModuleStatus::Updated => self.say(Level::Info, &format!("{name}: done, updated")),
             ModuleStatus::Succeeded => self.say(Level::Info, &format!("{name}: done")),
             ModuleStatus::Skipped => self.say(Level::Info, &format!("{name}: skipped: {message}")),
-            ModuleStatus::RolledBack => self.say(Level::Error, &format!("{name}: failed and was rolled back: {message}")),
+            ModuleStatus::RolledBack => {
+                self.say(Level::Error, &format!("{name}: failed and was rolled back: {message}"))
+            }
             ModuleStatus::Failed => self.say(Level::Error, &format!("{name}: failed: {message}")),
             ModuleStatus::Interrupted => self.say(Level::Warning, &format!("{name}: interrupted and rolled back")),
             ModuleStatus::RollbackFailed => {
@@ -128,7 +130,9 @@ impl Screen {
             Change::Installed => self.say(Level::Info, &format!("{name}: new in the source: {to}")),
             Change::Updated => self.say(Level::Info, &format!("{name}: {from} -> {to}")),
             Change::Older => self.say(Level::Info, &format!("{name}: the source has {to}, older than {from}; kept")),
-            Change::Disabled => self.say(Level::Info, &format!("{name}: {to} is in the source, but it is disabled; kept")),
+            Change::Disabled => {
+                self.say(Level::Info, &format!("{name}: {to} is in the source, but it is disabled; kept"))
+            }
             Change::Held => self.say(Level::Warning, &format!("{name}: {to} failed before and is held")),
             Change::Invalid | Change::Failed => self.say(Level::Error, &format!("{name}: {notes}")),
         }
@@ -139,7 +143,9 @@ impl Screen {
 
     fn synced(&mut self, sync: &SyncRecord) {
         match (&sync.error, &sync.revision) {
-            (Some(error), _) => self.say(Level::Warning, &format!("sync failed, going on with what is installed: {error}")),
+            (Some(error), _) => {
+                self.say(Level::Warning, &format!("sync failed, going on with what is installed: {error}"))
+            }
             (None, Some(revision)) => {
                 self.say(Level::Info, &format!("source at {}", &revision[..revision.len().min(12)]));
             }
@@ -151,11 +157,18 @@ impl Screen {
         match &rollback.error {
             None => self.say(
                 Level::Warning,
-                &format!("{}: an earlier run was interrupted in it; {} paths put back", rollback.module, rollback.restored.len()),
+                &format!(
+                    "{}: an earlier run was interrupted in it; {} paths put back",
+                    rollback.module,
+                    rollback.restored.len()
+                ),
             ),
             Some(error) => self.say(
                 Level::Error,
-                &format!("{}: an earlier run was interrupted in it, and putting it back failed: {error}", rollback.module),
+                &format!(
+                    "{}: an earlier run was interrupted in it, and putting it back failed: {error}",
+                    rollback.module
+                ),
             ),
         }
     }
@@ -199,13 +212,16 @@ impl Observer for Screen {
                 };
                 self.say(Level::Warning, &format!("{module}: being stopped: {why}"));
             }
+            Event::Warning { module, text } => self.say(Level::Warning, &format!("{module}: {text}")),
             Event::Restarting { module } => self.say(Level::Info, &format!("{module}: asked to be started afresh")),
             Event::RollingBack { module, reason } => {
                 self.say(Level::Warning, &format!("{module}: {}; putting everything back", first_line(reason, 400)));
             }
             Event::Ended(record) => self.ended(record),
             Event::Problem(problem) => self.say(Level::Error, problem),
-            Event::Interrupted => self.say(Level::Warning, "interrupted: settling the running modules; this takes seconds"),
+            Event::Interrupted => {
+                self.say(Level::Warning, "interrupted: settling the running modules; this takes seconds")
+            }
         }
     }
 }

@@ -44,12 +44,6 @@ impl Painter {
         Self { color }
     }
 
-    /// A painter that leaves everything plain.
-    #[cfg(test)]
-    pub fn plain() -> Self {
-        Self { color: false }
-    }
-
     /// The text in the colour of its meaning.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         if !self.color {

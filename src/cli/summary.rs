@@ -1,6 +1,5 @@
 //! A run in words: a line a module, then what went wrong once more, with the command that shows more.
 
-
 use super::style::{Painter, Tone, between, local, printable};
 use updates::record::{Change, ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord, UpdateRecord};
 
@@ -35,7 +34,8 @@ fn head(text: &mut String, record: &RunRecord, painter: &Painter) {
         RunKind::Check => "Check",
         RunKind::Runner => "Runner",
     };
-    let took = record.ended.as_deref().map(|ended| format!(", {}", between(&record.started, ended))).unwrap_or_default();
+    let took =
+        record.ended.as_deref().map(|ended| format!(", {}", between(&record.started, ended))).unwrap_or_default();
     let title = format!("{what} {} of {}{took}", record.run_id, local(&record.started));
     line(text, &painter.paint(Tone::Strong, &title));
     if let Some(sync) = &record.sync {
@@ -56,15 +56,21 @@ fn updates(text: &mut String, record: &RunRecord, painter: &Painter) {
         match update.change {
             Change::Installed if tense => line(text, &format!("  would install {module} {to}")),
             Change::Updated if tense => line(text, &format!("  would update {module} {from} -> {to}")),
-            Change::Installed => line(text, &format!("  {} {module} {to}{notes}", painter.paint(Tone::Good, "installed"))),
+            Change::Installed => {
+                line(text, &format!("  {} {module} {to}{notes}", painter.paint(Tone::Good, "installed")))
+            }
             Change::Updated => {
                 line(text, &format!("  {} {module} {from} -> {to}{notes}", painter.paint(Tone::Good, "replaced")));
             }
             Change::Older => line(text, &format!("  {module}: the source has {to}, older than the installed {from}")),
-            Change::Disabled => line(text, &format!("  {module}: {to} is in the source; disabled here, so {from} stays")),
+            Change::Disabled => {
+                line(text, &format!("  {module}: {to} is in the source; disabled here, so {from} stays"))
+            }
             Change::Held => line(text, &format!("  {module}: {to} failed before and is held{notes}")),
             Change::Invalid => line(text, &format!("  {} {module}{notes}", painter.paint(Tone::Warn, "unusable"))),
-            Change::Failed => line(text, &format!("  {} {module} {to}{notes}", painter.paint(Tone::Bad, "not installed"))),
+            Change::Failed => {
+                line(text, &format!("  {} {module} {to}{notes}", painter.paint(Tone::Bad, "not installed")))
+            }
         }
     }
 }
@@ -100,10 +106,15 @@ fn failures(text: &mut String, record: &RunRecord, shown: &str, painter: &Painte
     line(text, "");
     match record.status {
         Some(ExitStatus::Interrupted) => {
-            line(text, &painter.paint(Tone::Warn, "Interrupted; the modules that were running are as before they ran."));
+            line(
+                text,
+                &painter.paint(Tone::Warn, "Interrupted; the modules that were running are as before they ran."),
+            );
         }
         Some(ExitStatus::NothingSelected) => line(text, "Nothing to run."),
-        _ if failed.is_empty() && record.kind == RunKind::Check => line(text, &format!("{} checked; nothing was changed.", modules(count))),
+        _ if failed.is_empty() && record.kind == RunKind::Check => {
+            line(text, &format!("{} checked; nothing was changed.", modules(count)))
+        }
         _ if failed.is_empty() => line(text, &painter.paint(Tone::Good, &format!("{} ran well.", modules(count)))),
         _ => {}
     }

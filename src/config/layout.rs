@@ -64,6 +64,11 @@ impl Layout {
         self.below("usr/local/lib/updates/index.json")
     }
 
+    /// The administrator's settings.
+    pub fn settings(&self) -> PathBuf {
+        self.below("etc/updates")
+    }
+
     /// The main settings file.
     pub fn config_file(&self) -> PathBuf {
         self.below("etc/updates/config.toml")

@@ -10,8 +10,6 @@ pub(super) struct RawConfig {
     pub(super) source: RawSource,
     #[serde(default)]
     pub(super) run: RawRun,
-    #[serde(default)]
-    pub(super) history: RawHistory,
 }
 
 /// `[source]`
@@ -31,11 +29,4 @@ pub(super) struct RawRun {
     pub(super) jobs: Option<u64>,
     pub(super) python: Option<String>,
     pub(super) systemctl: Option<String>,
-}
-
-/// `[history]`
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawHistory {
-    pub(super) keep_runs: Option<u64>,
 }

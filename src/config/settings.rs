@@ -18,10 +18,8 @@ pub struct Config {
     pub jobs: usize,
     /// `run.python`: the interpreter for Python modules, as modules see it.
     pub python: PathBuf,
-    /// `run.systemctl`: the program that is asked about units; a name is looked up in PATH.
-    pub systemctl: PathBuf,
-    /// `history.keep_runs`: runs that are remembered, 1 to 10,000.
-    pub keep_runs: usize,
+    /// `run.systemctl`: a program that answers like systemctl(1); this machine's own when absent.
+    pub systemctl: Option<PathBuf>,
 }
 
 /// Where modules come from.
@@ -55,8 +53,10 @@ impl Config {
             },
             jobs: within("run.jobs", raw.run.jobs, default_jobs(), 1, 64)? as usize,
             python,
-            systemctl: PathBuf::from(raw.run.systemctl.unwrap_or_else(|| "systemctl".to_owned())),
-            keep_runs: within("history.keep_runs", raw.history.keep_runs, 100, 1, 10_000)? as usize,
+            systemctl: match raw.run.systemctl {
+                Some(program) => Some(path("run.systemctl", Some(program), "")?),
+                None => None,
+            },
         })
     }
 }

@@ -1,12 +1,18 @@
-//! The database of runs: what happened, and which modules are running right now.
+//! The database of runs.
 
-mod database;
-mod flight;
-mod logs;
-mod runs;
+mod aside;
+mod error;
+mod in_flight;
+mod open;
+mod prune;
+mod read;
 mod schema;
+mod write;
+
 #[cfg(test)]
 mod tests;
 
-pub use database::{History, HistoryError};
-pub use flight::InFlight;
+pub use error::HistoryError;
+pub use in_flight::InFlight;
+pub use open::{History, HistoryReader};
+pub use read::{ModuleRun, RunSelector, RunSummary, StoredLog};

@@ -1,49 +1,64 @@
-//! The tables, by `PRAGMA user_version`: each version is one step from the one before.
+//! The tables, and the way from each format to the next; `user_version` counts the formats.
 
 use rusqlite::Connection;
 
-/// What this program writes, and the newest that it reads.
-pub(super) const VERSION: u32 = 1;
-
-const STEPS: [&str; VERSION as usize] = ["
+/// One step a format. A step that was released is never edited.
+const STEPS: [&str; 1] = ["
 CREATE TABLE runs (
-    run_id  TEXT PRIMARY KEY,
-    kind    TEXT NOT NULL,
-    started TEXT NOT NULL,
-    record  TEXT NOT NULL
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id    TEXT NOT NULL UNIQUE,
+    kind      TEXT NOT NULL,
+    started   TEXT NOT NULL,
+    ended     TEXT,
+    status    TEXT,
+    log_bytes INTEGER NOT NULL DEFAULT 0,
+    record    TEXT NOT NULL
 ) STRICT;
-CREATE TABLE modules (
-    run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
-    module TEXT NOT NULL,
-    record TEXT NOT NULL
-) STRICT;
-CREATE INDEX modules_by_module ON modules (module, run_id);
-CREATE INDEX modules_by_run ON modules (run_id);
+CREATE TABLE results (
+    run     INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    module  TEXT NOT NULL,
+    record  TEXT NOT NULL,
+    PRIMARY KEY (module, run)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX results_of_run ON results (run);
 CREATE TABLE logs (
-    id     INTEGER PRIMARY KEY,
-    run_id TEXT NOT NULL REFERENCES runs ON DELETE CASCADE,
-    module TEXT NOT NULL,
-    line   TEXT NOT NULL
+    line    INTEGER PRIMARY KEY,
+    run     INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    module  TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    phase   TEXT NOT NULL,
+    time    INTEGER NOT NULL,
+    level   TEXT NOT NULL,
+    source  TEXT NOT NULL,
+    message TEXT NOT NULL
 ) STRICT;
-CREATE INDEX logs_by_run ON logs (run_id, module);
+CREATE INDEX logs_of_run ON logs (run, module);
+-- No reference to runs: what was running must be put back even when the rest of the history is gone.
 CREATE TABLE in_flight (
-    module TEXT PRIMARY KEY,
-    run_id TEXT NOT NULL,
-    phase  TEXT NOT NULL,
-    tries  INTEGER NOT NULL DEFAULT 0
+    module  TEXT PRIMARY KEY,
+    run_id  TEXT NOT NULL,
+    phase   TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    tries   INTEGER NOT NULL DEFAULT 0,
+    payload TEXT NOT NULL
 ) STRICT;
 "];
 
-/// Brings the tables to [`VERSION`]; each step is one transaction.
-pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
-    let version = version(connection)?;
-    for (index, step) in STEPS.iter().enumerate().skip(version as usize) {
-        connection.execute_batch(&format!("BEGIN IMMEDIATE;{step}PRAGMA user_version = {};COMMIT;", index + 1))?;
-    }
-    Ok(())
+/// The newest format.
+pub(super) const NEWEST: i64 = STEPS.len() as i64;
+
+/// The format of an open database; 0 is an empty one.
+pub(super) fn format(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// The version of the tables that are there.
-pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+/// Brings the database from `format` to the newest, each step whole or not at all.
+pub(super) fn migrate(connection: &mut Connection, format: i64) -> rusqlite::Result<()> {
+    for (number, step) in (1i64..).zip(STEPS).filter(|(number, _)| *number > format) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
 }

@@ -48,7 +48,6 @@ pub(super) struct Dialogue<'a> {
 /// Counts of what was heard.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    pub(super) hello: bool,
     pub(super) unknown: u64,
     pub(super) after_result: u64,
     pub(super) progress_second: Option<Instant>,

@@ -15,6 +15,8 @@ use crate::record::Outcome;
 /// Everything that decides the outcome of one attempt.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
+    /// Whether the runner said hello; before that it can't have started anything.
+    pub(super) greeted: bool,
     /// What the runner applied; set when the sandbox stands.
     pub(super) enforcement: Option<Enforcement>,
     /// The step of the setup that failed.
@@ -79,7 +81,14 @@ impl Facts {
         } else {
             format!("the runner {} before the sandbox stood", self.runner_end())
         };
-        Outcome::NotStarted { step: "runner".to_owned(), reason: self.with_stderr(reason) }
+        let reason = self.with_stderr(reason);
+        // The runner tells of the sandbox when the module has begun to run, so that one that dies on the way there may
+        // have let it begin: what can't be excluded has to be put back.
+        if self.greeted {
+            Outcome::Garbled { reason }
+        } else {
+            Outcome::NotStarted { step: "runner".to_owned(), reason }
+        }
     }
 
     fn runner_end(&self) -> String {
@@ -169,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_that_dies_is_told_apart_by_whether_the_module_had_started() {
+    fn a_runner_that_dies_is_told_apart_by_whether_the_module_can_have_started() {
         let killed = Some(ExitStatus::from_raw(9));
         let facts = Facts { runner_status: killed, stderr_tail: "oops".to_owned(), ..Facts::default() };
         assert_eq!(
@@ -178,6 +187,11 @@ mod tests {
                 step: "runner".to_owned(),
                 reason: "the runner was killed by SIGKILL before the sandbox stood: oops".to_owned()
             }
+        );
+        let facts = Facts { greeted: true, ..facts };
+        assert_eq!(
+            facts.outcome(1),
+            Outcome::Garbled { reason: "the runner was killed by SIGKILL before the sandbox stood: oops".to_owned() }
         );
         let facts = Facts { runner_status: killed, ..standing() };
         assert_eq!(

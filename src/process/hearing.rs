@@ -46,9 +46,9 @@ impl Dialogue<'_> {
                         "speaks protocol {known}, this supervisor {PROTOCOL}; install both from the same release"
                     ));
                 }
-                self.heard.hello = true;
+                self.facts.greeted = true;
             }
-            _ if !self.heard.hello => self.violate("did not begin with hello".to_owned()),
+            _ if !self.facts.greeted => self.violate("did not begin with hello".to_owned()),
             RunnerMessage::Sandbox { .. } if stands => self.violate("entered the sandbox twice".to_owned()),
             RunnerMessage::Sandbox { enforcement, failure } => {
                 self.applied = enforcement;

@@ -1,7 +1,8 @@
 //! Conversations with small fake runners: shell scripts that speak the protocol, or break it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -43,8 +44,7 @@ impl Fake {
     fn converse(&self, lines: &[&str]) -> Seen {
         let program = self.folder.path().join("runner");
         let script = format!("#!/bin/sh\nsay() {{ printf '%s\\n' \"$1\"; }}\nread -r start\n{}\n", lines.join("\n"));
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        write_script(&program, &script);
         let (mut events, mut requests) = (Vec::new(), Vec::new());
         let conversation = converse(
             &RunnerCommand { program },
@@ -63,6 +63,13 @@ impl Fake {
     fn outcome(&self, lines: &[&str]) -> Outcome {
         self.converse(lines).conversation.outcome
     }
+}
+
+// Written by another process: while a test's own descriptor is open for writing, a fork in another test inherits it, and
+// the kernel then refuses to execute the file (ETXTBSY).
+fn write_script(path: &Path, text: &str) {
+    let write = "printf '%s' \"$1\" > \"$0\" && chmod 700 \"$0\"";
+    assert!(Command::new("/bin/sh").arg("-c").arg(write).arg(path).arg(text).status().unwrap().success());
 }
 
 fn invocation() -> Invocation {
@@ -90,7 +97,7 @@ fn not_started(outcome: &Outcome) -> (&str, &str) {
     }
 }
 
-fn alive(pid_file: &std::path::Path) -> bool {
+fn alive(pid_file: &Path) -> bool {
     let pid = fs::read_to_string(pid_file).unwrap();
     let status = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     !status.is_empty() && !status.contains(") Z ")
@@ -124,8 +131,7 @@ fn a_start_message_larger_than_any_pipe_arrives_whole() {
         "#!/bin/sh\nhead -n 1 | wc -c > {}/size\nsay() {{ printf '%s\\n' \"$1\"; }}\n{HELLO}\n{SANDBOX}\n{DONE}\n",
         fake.folder.path().display()
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    write_script(&program, &script);
     let mut big = invocation();
     big.module.arguments = vec!["x".repeat(1 << 20); 4];
     let command = RunnerCommand { program };
@@ -168,7 +174,7 @@ fn a_runner_that_is_not_there_or_dies_early_did_not_start_the_module() {
     let (step, reason) = not_started(&ended.outcome);
     assert!(step == "spawn" && reason.contains("/missing: No such file"), "{reason}");
 
-    let outcome = fake.outcome(&[HELLO, "echo 'cannot find libc' >&2", "exit 127"]);
+    let outcome = fake.outcome(&["echo 'cannot find libc' >&2", "exit 127"]);
     assert_eq!(
         not_started(&outcome),
         ("runner", "the runner ended with exit code 127 before the sandbox stood: cannot find libc")
@@ -185,6 +191,7 @@ fn a_runner_that_breaks_the_protocol_is_ended_with_the_reason() {
         (vec![HELLO, DONE, "exec sleep 1000"], "spoke for the module before the sandbox stood"),
         (vec![HELLO, SANDBOX, SANDBOX, "exec sleep 1000"], "entered the sandbox twice"),
         (vec![HELLO, SANDBOX, "head -c 3000000 /dev/zero", "echo", "exec sleep 1000"], "sent a line of 3000000 bytes"),
+        (vec![HELLO, "exit 4"], "ended with exit code 4 before the sandbox stood"),
         (vec![HELLO, SANDBOX, "exit 3"], "ended with exit code 3 without a result"),
         (vec![HELLO, SANDBOX, r#"printf '{"type":"res'"#, "kill -9 $$"], "was killed by SIGKILL without a result"),
     ] {
@@ -208,8 +215,7 @@ fn a_runner_that_reads_no_answers_is_ended() {
     let script = format!(
         "#!/bin/sh\nread -r start\nsay() {{ printf '%s\\n' \"$1\"; }}\n{HELLO}\n{SANDBOX}\nexec yes '{request}'\n"
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    write_script(&program, &script);
     let answer = Value::String("x".repeat(100_000));
     let ended =
         converse(&RunnerCommand { program }, invocation(), fake.deadline, &fake.cancel, &mut |_| {}, &mut |_, _| {
@@ -270,8 +276,7 @@ fn a_cancel_from_another_thread_wakes_the_conversation() {
     let script = format!(
         "#!/bin/sh\nsay() {{ printf '%s\\n' \"$1\"; }}\nread -r start\n{HELLO}\n{SANDBOX}\nread -r cancel\n{DONE}\n"
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    write_script(&program, &script);
     let ended = converse(
         &RunnerCommand { program },
         invocation(),

@@ -1,190 +1,251 @@
-//! `systemctl show` for all units at once; see systemctl(1) and org.freedesktop.systemd1(5) for the properties.
+//! Asking systemd: one `systemctl show` for all units, with a bound on how long it may take.
 
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::thread;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use updates_protocol::UnitName;
 use wait_timeout::ChildExt;
 
-const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,UnitFileState";
-/// systemd answers in milliseconds; a manager that takes longer is stuck.
-const TIMEOUT: Duration = Duration::from_secs(20);
-/// Far more than the answer for a thousand units.
-const MAX_ANSWER: u64 = 4 << 20;
+use super::UnitState;
+use super::unit_state::parse_blocks;
 
-/// The state of one unit, in systemd's words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnitState {
-    /// `loaded`, `not-found`, `masked`, `error`, …
-    pub load: String,
-    /// `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`.
-    pub active: String,
-    /// For example `running` or `exited`.
-    pub sub: String,
-    /// `enabled`, `disabled`, `static`, `masked`, `generated`, …; empty for a unit that is not there.
-    pub enabled: String,
-}
+/// How long systemctl may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The most that is read of its answer, in bytes.
+const LONGEST_ANSWER: u64 = 4 << 20;
 
-impl UnitState {
-    /// Whether the unit runs.
-    pub fn is_active(&self) -> bool {
-        matches!(self.active.as_str(), "active" | "reloading")
-    }
-}
-
-/// Why the state of units is not known.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// The program can't be started; there is no systemd here.
-    #[error("{} can't be started: {source}", program.display())]
-    NotThere {
-        /// Which program.
-        program: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// It did not answer.
-    #[error("{} did not answer within {} s", program.display(), TIMEOUT.as_secs())]
-    TimedOut {
-        /// Which program.
-        program: PathBuf,
-    },
-    /// It answered with an error.
-    #[error("{} failed: {reason}", program.display())]
-    Failed {
-        /// Which program.
-        program: PathBuf,
-        /// Its last words.
-        reason: String,
-    },
-}
-
-/// The service manager of this machine.
+/// The way to systemd.
 #[derive(Debug, Clone)]
 pub struct Systemd {
     program: PathBuf,
+    timeout: Duration,
+    booted: PathBuf,
+}
+
+/// Why a unit's state is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// systemd does not run here.
+    #[error("systemd does not run on this machine ({why}), so the state of a service can't be known")]
+    NotRunning {
+        /// How that was found out.
+        why: String,
+    },
+    /// systemctl can't be started, or its answer not be read.
+    #[error("cannot run {}: {source}", program.display())]
+    Run {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It took too long and was killed.
+    #[error("{} did not answer within {} seconds", program.display(), after.as_secs())]
+    Timeout {
+        /// The program.
+        program: PathBuf,
+        /// How long it had.
+        after: Duration,
+    },
+    /// It failed.
+    #[error("{} failed ({status}): {message}", program.display())]
+    Failed {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it wrote on standard error.
+        message: String,
+    },
+    /// Its answer is not one state for each unit.
+    #[error("{} answered for {found} of {asked} units", program.display())]
+    Answer {
+        /// The program.
+        program: PathBuf,
+        /// How many units were asked for.
+        asked: usize,
+        /// How many whole answers there were.
+        found: usize,
+    },
 }
 
 impl Systemd {
-    /// The manager that `program`, a systemctl, talks to.
-    pub fn new(program: PathBuf) -> Self {
-        Self { program }
+    /// The systemd of this machine.
+    pub fn system() -> Self {
+        // What sd_booted(3) looks for.
+        Self { program: PathBuf::from("systemctl"), timeout: TIMEOUT, booted: PathBuf::from("/run/systemd/system") }
     }
 
-    /// The state of each of `units`. One that does not exist has the load state `not-found`.
+    /// A program that answers like systemctl, for machines that are none.
+    pub fn new(program: PathBuf) -> Self {
+        Self { program, timeout: TIMEOUT, booted: PathBuf::from("/") }
+    }
+
+    /// Gives it another time to answer.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// The state of each unit, asked in one call. A unit that there is none of has the state that systemd gives it.
     pub fn states(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, UnitState>, ServiceError> {
+        let units: BTreeSet<&UnitName> = units.iter().collect();
         if units.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let answer = self.ask(units)?;
-        // Blocks come in the order of the question, separated by an empty line.
-        let blocks: Vec<UnitState> = answer.split("\n\n").filter(|block| !block.trim().is_empty()).map(state).collect();
-        if blocks.len() != units.len() {
-            let reason = format!("it told of {} units instead of {}", blocks.len(), units.len());
-            return Err(ServiceError::Failed { program: self.program.clone(), reason });
+        if !self.booted.is_dir() {
+            return Err(ServiceError::NotRunning { why: format!("there is no {}", self.booted.display()) });
         }
-        Ok(units.iter().cloned().zip(blocks).collect())
+        let mut command = Command::new(&self.program);
+        command
+            .args(["show", "--no-pager", "--property=Id,LoadState,ActiveState,SubState,UnitFileState", "--"])
+            .args(units.iter().map(|unit| unit.with_suffix()));
+        let text = self.answer(command)?;
+        // Answers come in the order of the questions; the `Id` of an alias is another name than the one asked for.
+        let states = parse_blocks(&text);
+        let found = states.iter().flatten().count();
+        if states.len() != units.len() || found != units.len() {
+            return Err(ServiceError::Answer { program: self.program.clone(), asked: units.len(), found });
+        }
+        Ok(units.into_iter().cloned().zip(states.into_iter().flatten()).collect())
     }
 
-    fn ask(&self, units: &[UnitName]) -> Result<String, ServiceError> {
-        let mut child = Command::new(&self.program)
-            .args(["show", PROPERTIES, "--"])
-            .args(units.iter().map(UnitName::with_suffix))
+    fn answer(&self, mut command: Command) -> Result<String, ServiceError> {
+        let failed = |source| ServiceError::Run { program: self.program.clone(), source };
+        // Files take any amount without a reader, so that waiting is all there is to do here.
+        let (mut output, mut errors) = (tempfile::tempfile().map_err(failed)?, tempfile::tempfile().map_err(failed)?);
+        let spawned = command
             .env("LC_ALL", "C")
-            .env("SYSTEMD_PAGER", "")
+            .env("SYSTEMD_COLORS", "0")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| ServiceError::NotThere { program: self.program.clone(), source })?;
-        // Both pipes are read while it runs, or a long answer would stop it.
-        let answer = read_all(child.stdout.take());
-        let complaint = read_all(child.stderr.take());
-        let status = child.wait_timeout(TIMEOUT).ok().flatten();
-        if status.is_none() {
-            // It may be gone by now, which is as good.
-            child.kill().ok();
-            child.wait().ok();
-            return Err(ServiceError::TimedOut { program: self.program.clone() });
+            .stdout(output.try_clone().map_err(failed)?)
+            .stderr(errors.try_clone().map_err(failed)?)
+            .spawn();
+        let mut child = match spawned {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.program == Path::new("systemctl") => {
+                return Err(ServiceError::NotRunning { why: "there is no systemctl".to_owned() });
+            }
+            other => other.map_err(failed)?,
+        };
+        let Some(status) = child.wait_timeout(self.timeout).map_err(failed)? else {
+            child.kill().map_err(failed)?;
+            child.wait().map_err(failed)?;
+            return Err(ServiceError::Timeout { program: self.program.clone(), after: self.timeout });
+        };
+        if status.success() {
+            return read(&mut output).map_err(failed);
         }
-        let answer = answer.join().unwrap_or_default();
-        let complaint = complaint.join().unwrap_or_default();
-        match status {
-            Some(status) if status.success() => Ok(answer),
-            _ => Err(ServiceError::Failed { program: self.program.clone(), reason: complaint.trim().to_owned() }),
+        let message = read(&mut errors).map_err(failed)?.trim().to_owned();
+        if message.contains("not been booted with systemd") || message.contains("Failed to connect to bus") {
+            let why = message.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
+            return Err(ServiceError::NotRunning { why });
         }
+        Err(ServiceError::Failed { program: self.program.clone(), status, message })
     }
 }
 
-fn read_all(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            // A pipe that breaks ends the answer; what is missing is found when it is read.
-            pipe.take(MAX_ANSWER).read_to_end(&mut bytes).ok();
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
-}
-
-fn state(block: &str) -> UnitState {
-    let mut state = UnitState::default();
-    for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
-        match key {
-            "LoadState" => state.load = value.to_owned(),
-            "ActiveState" => state.active = value.to_owned(),
-            "SubState" => state.sub = value.to_owned(),
-            "UnitFileState" => state.enabled = value.to_owned(),
-            _ => {}
-        }
-    }
-    state
+fn read(file: &mut File) -> io::Result<String> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_ANSWER).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
-    fn fake(folder: &tempfile::TempDir, script: &str) -> Systemd {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn fake(script: &str) -> (TempDir, Systemd) {
+        let folder = TempDir::new().unwrap();
         let program = folder.path().join("systemctl");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        Systemd::new(program)
+        let script = format!("#!/bin/sh\necho \"$@\" >> {}/calls\n{script}\n", folder.path().display());
+        write_script(&program, &script);
+        (folder, Systemd::new(program))
+    }
+
+    // Written by another process: while a test's own descriptor is open for writing, a fork in another test inherits it, and
+    // the kernel then refuses to execute the file (ETXTBSY).
+    fn write_script(path: &Path, text: &str) {
+        let write = "printf '%s' \"$1\" > \"$0\" && chmod 700 \"$0\"";
+        assert!(Command::new("/bin/sh").arg("-c").arg(write).arg(path).arg(text).status().unwrap().success());
     }
 
     fn units(names: &[&str]) -> Vec<UnitName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
+    const TWO: &str = r"cat <<'END'
+Id=backup.timer
+LoadState=loaded
+ActiveState=active
+SubState=waiting
+UnitFileState=enabled
+
+Id=missing.service
+LoadState=not-found
+ActiveState=inactive
+SubState=dead
+UnitFileState=
+END";
+
     #[test]
-    fn all_units_are_asked_in_one_call() {
-        let folder = tempfile::tempdir().unwrap();
-        let calls = folder.path().join("calls");
-        let script = format!(
-            "echo \"$*\" >>{}\nprintf 'Id=nginx.service\\nLoadState=loaded\\nActiveState=active\\nSubState=running\\nUnitFileState=enabled\\n\\nId=gone.service\\nLoadState=not-found\\nActiveState=inactive\\nSubState=dead\\nUnitFileState=\\n'",
-            calls.display()
-        );
-        let states = fake(&folder, &script).states(&units(&["nginx", "gone"])).unwrap();
-        assert!(states[&units(&["nginx"])[0]].is_active());
-        assert_eq!(states[&units(&["gone"])[0]].load, "not-found");
-        let calls = fs::read_to_string(calls).unwrap();
+    fn all_units_are_asked_for_in_one_call() {
+        let (folder, systemd) = fake(TWO);
+        let states = systemd.states(&units(&["missing", "backup.timer", "missing"])).unwrap();
+        let timer = &states[&"backup.timer".parse().unwrap()];
+        assert!(timer.is_active() && timer.exists() && timer.enabled == "enabled" && timer.sub == "waiting");
+        let missing = &states[&"missing".parse().unwrap()];
+        assert!(!missing.is_active() && !missing.exists() && missing.enabled.is_empty());
+        let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
         assert_eq!(calls.lines().count(), 1);
-        assert!(calls.contains("nginx.service gone.service"), "{calls}");
+        assert!(calls.ends_with("-- backup.timer missing.service\n"), "{calls}");
     }
 
     #[test]
-    fn a_failure_says_what_systemctl_said_and_a_missing_one_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = fake(&folder, "echo 'Failed to connect to bus' >&2; exit 1").states(&units(&["a"])).unwrap_err();
-        assert!(error.to_string().contains("Failed to connect to bus"), "{error}");
-        let error = Systemd::new(PathBuf::from("/nonexistent/systemctl")).states(&units(&["a"])).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/systemctl can't be started"), "{error}");
+    fn no_unit_is_no_call() {
+        let (folder, systemd) = fake(TWO);
+        assert_eq!(systemd.states(&[]).unwrap(), BTreeMap::new());
+        assert!(!folder.path().join("calls").exists());
+    }
+
+    #[test]
+    fn a_systemctl_that_hangs_is_ended() {
+        let (_folder, systemd) = fake("exec sleep 1000");
+        let error = systemd.with_timeout(Duration::from_millis(50)).states(&units(&["a"])).unwrap_err();
+        assert!(matches!(error, ServiceError::Timeout { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_large_answer_does_not_block() {
+        let (_folder, systemd) = fake(&format!("head -c 300000 /dev/zero >&2; {TWO}"));
+        assert_eq!(systemd.states(&units(&["a", "b"])).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_machine_without_systemd_is_told_apart_from_a_failure() {
+        let (_folder, systemd) = fake("echo 'System has not been booted with systemd as init system.' >&2; exit 1");
+        let error = systemd.states(&units(&["a"])).unwrap_err();
+        assert!(matches!(&error, ServiceError::NotRunning { .. }), "{error}");
+        let error = Systemd { booted: PathBuf::from("/nonexistent"), ..Systemd::system() }.states(&units(&["a"]));
+        assert!(matches!(error, Err(ServiceError::NotRunning { .. })));
+        let (_folder, systemd) = fake("echo 'Access denied' >&2; exit 4");
+        let error = systemd.states(&units(&["a"])).unwrap_err().to_string();
+        assert!(error.ends_with("failed (exit status: 4): Access denied"), "{error}");
+    }
+
+    #[test]
+    fn half_an_answer_is_none() {
+        let (_folder, systemd) = fake("echo LoadState=loaded");
+        let error = systemd.states(&units(&["a"])).unwrap_err();
+        assert!(matches!(error, ServiceError::Answer { asked: 1, found: 0, .. }), "{error}");
     }
 }

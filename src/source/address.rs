@@ -92,6 +92,11 @@ impl SourceUrl {
         masked
     }
 
+    /// Whether the server proves itself by a certificate.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.full.starts_with("https://")
+    }
+
     fn is_http(&self) -> bool {
         self.full.starts_with("http")
     }
@@ -107,7 +112,9 @@ impl SourceUrl {
     // The host of `user@host:path`, as scp writes it.
     fn scp_host(&self) -> Option<&str> {
         let (host, path) = self.full.split_once(':')?;
-        (!host.is_empty() && !host.contains('/') && !path.is_empty()).then_some(host)
+        // git's `helper::address` runs a program of that name; libgit2 would not, and neither is it a host.
+        let plain = !host.is_empty() && !host.contains('/') && !host.contains(char::is_whitespace);
+        (plain && !path.is_empty() && !path.starts_with(':')).then_some(host)
     }
 }
 

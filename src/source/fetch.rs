@@ -60,6 +60,9 @@ impl Mirror {
         }
         look_locally(config)?;
         options::set_timeouts(config.timeout);
+        if config.url.is_encrypted() {
+            options::trust_certificates().map_err(|error| FetchError::from_remote(&config.url, &error))?;
+        }
         let damage = match self.attempt(config, progress) {
             Ok((revision, transfer)) => return Ok(Fetched { revision, transfer, rebuilt: None }),
             Err(Failure::Source(error)) => return Err(error),

@@ -25,8 +25,10 @@ pub struct Mirror {
 
 impl Mirror {
     /// Opens the mirror at `path`, or makes an empty one where there is none or what is there can't be opened.
+    ///
+    /// The first call starts libgit2, which changes the environment: best before other threads are started.
     pub fn open_or_create(path: &Path) -> Result<Self, FetchError> {
-        options::allow_foreign_owners();
+        options::start();
         remove_tree(&beside(path))?;
         let repository = match open(path) {
             Ok(repository) => repository,
@@ -46,7 +48,7 @@ impl Mirror {
     /// Makes a scratch mirror at `path` that borrows the objects of the mirror at `from` (gitrepository-layout(5),
     /// `objects/info/alternates`), so that a fetch takes only what is missing and leaves `from` as it is.
     pub fn borrowing(path: &Path, from: &Path) -> Result<Self, FetchError> {
-        options::allow_foreign_owners();
+        options::start();
         let repository = create(path)?;
         if let Ok(lender) = open(from)
             && !from.join(SUSPECT).exists()

@@ -4,23 +4,57 @@
 //! a repository is opened, which every caller here does after setting them.
 #![allow(unsafe_code)]
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-static OWNERS: Once = Once::new();
+const CERTIFICATES: &str = "SSL_CERT_FILE";
+
+static START: Once = Once::new();
+static TRUST: Once = Once::new();
 static TIMEOUTS: Mutex<Option<i32>> = Mutex::new(None);
 
-/// Lets a repository that another user owns be read.
+/// Starts libgit2. To be called before anything else of it, and best before other threads are started.
 ///
-/// git refuses those because of the hooks and programs that their configuration can name. Nothing here runs any: a source
-/// is only read from, and the administrator named it.
-pub(super) fn allow_foreign_owners() {
-    OWNERS.call_once(|| {
+/// A repository that another user owns may be read: git refuses those because of the hooks and programs that their
+/// configuration can name, and nothing here runs any. The administrator named the source, and it is only read.
+pub(super) fn start() {
+    START.call_once(|| {
+        // libgit2 reads every trusted certificate when it starts, a tenth of a second that only https needs. So it is
+        // shown an empty file, and `trust_certificates` makes up for it.
+        let before = std::env::var_os(CERTIFICATES);
+        set(Some("/dev/null".into()));
+        libgit2_sys::init();
+        set(before);
         // SAFETY: a store to a C int that libgit2 only reads when a repository is opened; `Once` makes this the only
         // writer, and it completes before the first repository is opened by this crate.
-        let set = unsafe { git2::opts::set_verify_owner_validation(false) };
-        debug_assert!(set.is_ok(), "the option takes any value");
+        let owners = unsafe { git2::opts::set_verify_owner_validation(false) };
+        debug_assert!(owners.is_ok(), "the option takes any value");
     });
+}
+
+fn set(certificates: Option<OsString>) {
+    // SAFETY: git2 itself sets this variable in the same way right after, when it looks for certificates; and std's own
+    // readers are locked out by its lock. What is left is a C library's getenv in another thread at the very start.
+    unsafe {
+        match certificates {
+            Some(file) => std::env::set_var(CERTIFICATES, file),
+            None => std::env::remove_var(CERTIFICATES),
+        }
+    }
+}
+
+/// Reads the certificates that https needs: those of `SSL_CERT_FILE`, which git2 points to the system's where it is unset.
+pub(super) fn trust_certificates() -> Result<(), git2::Error> {
+    let mut result = Ok(());
+    TRUST.call_once(|| {
+        if let Some(file) = std::env::var_os(CERTIFICATES).filter(|file| Path::new(file).is_file()) {
+            // SAFETY: adds to OpenSSL's store, which has a lock of its own; `Once` makes this the only caller.
+            result = unsafe { git2::opts::set_ssl_cert_file(Path::new(&file)) };
+        }
+    });
+    result
 }
 
 /// Bounds connecting and every later wait for the server by `timeout`.

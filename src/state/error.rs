@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use updates_protocol::ModuleName;
+use updates_protocol::{DeclaredPath, ModuleName};
 
 use crate::fs::PathError;
 
@@ -22,6 +22,9 @@ pub enum StateError {
         /// What to declare.
         instead: PathBuf,
     },
+    /// A declared path is a place of the supervisor itself.
+    #[error("{0} belongs to the supervisor and can't be declared; declare what the module itself writes")]
+    Reserved(DeclaredPath),
     /// A file was written to each time it was read.
     #[error("{} changes while it is read; stop what writes to it, or declare it volatile", .0.display())]
     Changing(PathBuf),

@@ -5,16 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use updates_protocol::ModuleName;
 
 use super::backup::{Backup, ModuleBackupInfo};
 use super::slot::{MANIFEST, Places};
-use crate::fs::{IoContext, PathError};
+use crate::fs::{IoContext, PathError, remove_tree};
 
 const FILE: &str = "module_backups.json";
+const NEW: &str = ".module_backups.json.new";
 
 /// The index in memory.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Index {
             };
         }
         let differs = before != *known;
-        self.changed |= differs;
+        self.changed |= differs || fs::symlink_metadata(self.store.join(NEW)).is_ok();
     }
 
     /// Writes it, if it has changed.
@@ -69,13 +71,12 @@ impl Index {
         let path = self.store.join(FILE);
         let mut text = serde_json::to_vec_pretty(self.known()).at("write", &path)?;
         text.push(b'\n');
-        let mut file = tempfile::Builder::new()
-            .prefix(".updates-")
-            .permissions(fs::Permissions::from_mode(0o600))
-            .tempfile_in(&self.store)
-            .at("create a file in", &self.store)?;
-        std::io::Write::write_all(&mut file, &text).at("write", &path)?;
-        file.persist(&path).map_err(|error| error.error).at("replace", &path)?;
+        // Always the same name, so that one that a crash left is written over by the next.
+        let new = self.store.join(NEW);
+        remove_tree(&new)?;
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new).at("create", &new)?;
+        file.write_all(&text).at("write", &path)?;
+        fs::rename(&new, &path).at("replace", &path)?;
         self.changed = false;
         Ok(())
     }

@@ -59,7 +59,7 @@ impl<'a> PendingBackup<'a> {
 
     /// Adds paths of the machine that modules see. Duplicates and nested paths are saved once; a path where nothing is
     /// is recorded as absent, and restoring removes what came there.
-    pub fn add(mut self, paths: impl IntoIterator<Item = DeclaredPath>) -> Self {
+    pub fn paths(mut self, paths: impl IntoIterator<Item = DeclaredPath>) -> Self {
         self.paths.extend(paths);
         self
     }
@@ -89,18 +89,19 @@ impl<'a> PendingBackup<'a> {
     }
 
     fn attempt(&self, root: &Root, territory: &Territory) -> Result<Sealed, StateError> {
+        let began = now();
+        let found = territory.survey(root, |_| true)?;
         let header = Header {
             format: FORMAT,
             module: self.name.clone(),
             owner: self.owner.clone(),
             description: self.description.clone(),
             timestamp: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-            began: now(),
+            began,
             paths: territory.paths.clone(),
             left_out: territory.left_out.clone(),
             parents: territory.parents(root)?,
         };
-        let found = territory.survey(root, |_| true)?;
         // A former slot that can't be read is replaced; it is no use to anybody, and the live files are there.
         let former = self.store.load(&self.name).ok().flatten();
         let former = match former {

@@ -110,11 +110,7 @@ impl<'a> Placer<'a> {
         let mut failures = Vec::new();
         for Staged { path, flags } in staged {
             let temporary = temporary(self.slot, &path);
-            let put = self
-                .live
-                .parent(&path)
-                .map_err(Into::into)
-                .and_then(|(directory, name)| put(directory, &temporary, name, false));
+            let put = self.live.parent(&path).and_then(|(directory, name)| put(directory, &temporary, name, false));
             match put.at("put back", &path) {
                 Ok(()) if flags != Flags::default() => self.flags.push((path, flags)),
                 Ok(()) => {}

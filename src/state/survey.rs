@@ -82,7 +82,8 @@ impl Territory {
         found: &mut Vec<Found>,
     ) -> Result<(), StateError> {
         if self.is_left_out(declared.as_path()) {
-            return Ok(());
+            // It would be writable and not come back.
+            return Err(StateError::Reserved(declared.clone()));
         }
         let Some(top) = status(root, declared.as_path())? else {
             found.push(Found { path: declared.as_path().to_owned(), what: What::Absent });

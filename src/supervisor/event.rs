@@ -62,6 +62,13 @@ pub enum Event {
         /// Why.
         reason: CancelReason,
     },
+    /// Something odd about a module that does not stop it.
+    Warning {
+        /// Which module.
+        module: ModuleName,
+        /// What is odd, with file and field.
+        text: String,
+    },
     /// A module asked to be started afresh.
     Restarting {
         /// Which module.

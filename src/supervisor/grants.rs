@@ -87,9 +87,9 @@ impl<'a> Grants<'a> {
         self.own_slot(&store, &arguments.slot.module_name)?;
         let saved = store
             .begin(&arguments.slot.module_name, self.module, &arguments.description)
-            .and_then(|mut pending| pending.add(paths, &self.layout.machine(), &[]).map(|()| pending))
-            .and_then(|pending| pending.seal());
-        let backup = saved.map_err(|error| error.to_string())?;
+            .paths(paths)
+            .seal(&self.layout.machine());
+        let backup = saved.map_err(|error| error.to_string())?.into_backup();
         serde_json::to_value(backup.info()).map_err(|error| error.to_string())
     }
 
@@ -101,7 +101,7 @@ impl<'a> Grants<'a> {
         };
         // What the slot holds was granted when it was made; the manifest may have become narrower since.
         for file in &backup.info().files {
-            self.own_path(file)?;
+            self.own_path(&file.to_string())?;
         }
         let restored = backup.restore(&self.layout.machine()).map_err(|error| error.to_string())?;
         Ok(json!({"restored": true, "changed": restored.changed.len()}))
@@ -120,6 +120,8 @@ impl<'a> Grants<'a> {
         let store = self.store(&arguments.backup_dir)?;
         let mut found = Map::new();
         for (name, backup) in store.list().map_err(|error| error.to_string())? {
+            // One that can't be read belongs to nobody who could be told.
+            let Ok(backup) = backup else { continue };
             if backup.owner() == self.module {
                 let info = serde_json::to_value(backup.info()).map_err(|error| error.to_string())?;
                 found.insert(name.to_string(), info);
@@ -172,7 +174,7 @@ impl<'a> Grants<'a> {
             return Err(format!("backups are kept in a folder below /var/backups; {backup_dir} is not"));
         }
         let place: PathBuf = self.layout.machine().locate(&path);
-        Ok(Store::open(&place))
+        Store::open(&place).map_err(|error| error.to_string())
     }
 }
 

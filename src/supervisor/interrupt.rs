@@ -1,70 +1,30 @@
-//! SIGINT and SIGTERM, turned into a value that the run looks at and a wake-up for the modules that are running.
+//! SIGINT, SIGTERM and SIGHUP, turned into the token that the run looks at and that wakes every running module.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
 use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 use updates_protocol::CancelReason;
 
-type Listener = Box<dyn Fn(CancelReason) + Send>;
+use crate::process::CancelToken;
 
-/// Whether the run was asked to end. Cheap to clone; every clone sees the same.
-#[derive(Clone, Default)]
-pub struct Interrupt {
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    raised: AtomicBool,
-    reason: Mutex<Option<CancelReason>>,
-    listeners: Mutex<Vec<Listener>>,
-}
-
-impl Interrupt {
-    /// Blocks SIGINT, SIGTERM and SIGHUP in this thread and every one started later, and lets one thread wait for
-    /// them. Must be called before any other thread is started.
-    pub fn install() -> nix::Result<Self> {
-        let interrupt = Self::default();
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGINT);
-        signals.add(Signal::SIGTERM);
-        signals.add(Signal::SIGHUP);
-        signals.thread_block()?;
-        let waiting = interrupt.clone();
-        thread::spawn(move || {
-            while let Ok(signal) = signals.wait() {
-                waiting.raise(if signal == Signal::SIGINT { CancelReason::User } else { CancelReason::Shutdown });
+/// Blocks the signals in this thread and every one started later, and lets one thread wait for them. Must be called
+/// before any other thread is started. Children are not affected: the standard library unblocks signals for them.
+pub fn cancel_on_signals() -> io::Result<CancelToken> {
+    let token = CancelToken::new()?;
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    let waiting = token.clone();
+    thread::Builder::new().name("signals".to_owned()).stack_size(128 << 10).spawn(move || {
+        while let Ok(signal) = signals.wait() {
+            let reason = if signal == Signal::SIGINT { CancelReason::User } else { CancelReason::Shutdown };
+            if let Err(error) = waiting.cancel(reason) {
+                tracing::error!(%error, "a signal could not be passed on");
             }
-        });
-        Ok(interrupt)
-    }
-
-    /// Asks the run to end, as a signal does.
-    pub fn raise(&self, reason: CancelReason) {
-        lock(&self.shared.reason).get_or_insert(reason);
-        self.shared.raised.store(true, Ordering::SeqCst);
-        for listener in lock(&self.shared.listeners).iter() {
-            listener(reason);
         }
-    }
-
-    /// Whether the run was asked to end.
-    pub fn is_raised(&self) -> bool {
-        self.shared.raised.load(Ordering::SeqCst)
-    }
-
-    /// Calls `listener` at each signal, and at once when one came already.
-    pub fn on_raise(&self, listener: impl Fn(CancelReason) + Send + 'static) {
-        let mut listeners = lock(&self.shared.listeners);
-        if self.is_raised() {
-            listener(lock(&self.shared.reason).unwrap_or(CancelReason::Shutdown));
-        }
-        listeners.push(Box::new(listener));
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    })?;
+    Ok(token)
 }

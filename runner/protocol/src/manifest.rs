@@ -342,7 +342,9 @@ fn sandbox(request: &Object<'_>) -> Result<SandboxRequest, FieldError> {
     })
 }
 
-fn environment(request: &Object<'_>) -> Result<BTreeMap<String, String>, FieldError> {
+/// The `environment` of an object that describes a sandbox, a manifest's or a profile's: names of letters, digits and `_`,
+/// without those that make the linker or the interpreter run foreign code, and without the supervisor's own.
+pub fn environment(request: &Object<'_>) -> Result<BTreeMap<String, String>, FieldError> {
     let variables = request.object("environment")?;
     let mut environment = BTreeMap::new();
     for key in variables.keys() {

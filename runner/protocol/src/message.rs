@@ -205,8 +205,8 @@ pub enum SupervisorMessage {
 pub struct Reply {
     /// The request's id.
     pub id: u64,
-    /// The result, when it was granted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The result, when it was granted; it may be null.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub ok: Option<Value>,
     /// Why not, and what to declare, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -299,6 +299,14 @@ mod tests {
         };
         assert_eq!(end(",\"value\":null"), Some(Value::Null));
         assert_eq!(end(""), None);
+    }
+
+    #[test]
+    fn a_reply_of_null_is_a_reply() {
+        let line = r#"{"type":"reply","id":1,"ok":null}"#;
+        let reply: SupervisorMessage = serde_json::from_str(line).unwrap();
+        assert_eq!(reply, SupervisorMessage::Reply(Reply { id: 1, ok: Some(Value::Null), error: None }));
+        assert_eq!(serde_json::to_string(&reply).unwrap(), line);
     }
 
     #[test]

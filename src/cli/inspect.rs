@@ -1,0 +1,297 @@
+//! `list`, `status`, `show`, `history` and `logs`: what is installed and what is remembered. Nothing here writes.
+
+use serde_json::json;
+use updates::catalog::{Broken, Catalog, CatalogEntry, Installed};
+use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
+use updates::record::{ExitStatus, RunKind, RunRecord};
+use updates_protocol::{Level, ModuleName};
+
+use super::Session;
+use super::error::CliError;
+use super::style::{Painter, Tone, between, duration, local, log_time, printable};
+use super::summary::{first_line, is_failure, status_word, summary};
+use super::table::table;
+
+/// `updates list`
+pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
+    let (installed, broken) = read_catalog(session)?;
+    let json = json!({
+        "modules": installed.iter().map(module_json).collect::<Vec<_>>(),
+        "unusable": broken.iter().map(|b| json!({"module": b.name, "problem": b.problem})).collect::<Vec<_>>(),
+    });
+    session.print(&json, || {
+        let painter = session.painter();
+        if installed.is_empty() && broken.is_empty() {
+            return "No module is installed; `updates run` installs those of the source.\n".to_owned();
+        }
+        let mut rows =
+            vec![["MODULE", "VERSION", "ENABLED", "PRIORITY", "PROFILE", "DESCRIPTION"].map(str::to_owned).to_vec()];
+        rows.extend(installed.iter().map(|module| row(module, &painter)));
+        let mut text = table(&rows);
+        for broken in &broken {
+            let name = painter.paint(Tone::Bad, &printable(&broken.name));
+            text.push_str(&format!("{name}: {}\n", printable(&broken.problem)));
+        }
+        text
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+/// The installed modules: those that can be used, and the others.
+pub fn read_catalog(session: &Session<'_>) -> Result<(Vec<Installed>, Vec<Broken>), CliError> {
+    let (mut installed, mut broken) = (Vec::new(), Vec::new());
+    for entry in Catalog::open(&session.layout).installed()? {
+        match entry {
+            CatalogEntry::Installed(module) => installed.push(*module),
+            CatalogEntry::Broken(module) => broken.push(module),
+        }
+    }
+    Ok((installed, broken))
+}
+
+fn module_json(module: &Installed) -> serde_json::Value {
+    let manifest = &module.manifest;
+    json!({
+        "module": manifest.name,
+        "version": manifest.schema_version,
+        "enabled": manifest.enabled,
+        "priority": manifest.priority,
+        "group": manifest.group,
+        "exclusive": manifest.exclusive,
+        "profile": profile(module),
+        "description": manifest.description,
+        "backup_paths": manifest.declared_paths().collect::<Vec<_>>(),
+        "volatile_paths": manifest.sandbox.volatile_paths,
+        "warnings": module.warnings,
+    })
+}
+
+fn profile(module: &Installed) -> &str {
+    module.manifest.sandbox.profile.as_ref().map_or("default", |profile| profile.as_str())
+}
+
+fn row(module: &Installed, painter: &Painter) -> Vec<String> {
+    let manifest = &module.manifest;
+    let enabled = if manifest.enabled { "yes".to_owned() } else { painter.paint(Tone::Dim, "no") };
+    vec![
+        manifest.name.to_string(),
+        manifest.schema_version.to_string(),
+        enabled,
+        manifest.priority.to_string(),
+        profile(module).to_owned(),
+        first_line(&manifest.description, 60),
+    ]
+}
+
+/// `updates status`
+pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
+    let history = HistoryReader::open(&session.layout.database())?;
+    let last = match &history {
+        Some(history) => history.last_of(RunKind::Run)?,
+        None => None,
+    };
+    let in_flight = match &history {
+        Some(history) => history.in_flight()?,
+        None => Vec::new(),
+    };
+    let held = Catalog::open(&session.layout).all_held()?;
+    let (installed, broken) = read_catalog(session)?;
+    let json = json!({
+        "last_run": last,
+        "interrupted": in_flight.iter().map(|row| &row.module).collect::<Vec<_>>(),
+        "held": held,
+        "installed": installed.len(),
+        "unusable": broken.iter().map(|b| json!({"module": b.name, "problem": b.problem})).collect::<Vec<_>>(),
+    });
+    session.print(&json, || {
+        let painter = session.painter();
+        let mut text = match &last {
+            Some(record) => summary(record, "last", &painter),
+            None => "No run is remembered yet; `updates run` begins the first.\n".to_owned(),
+        };
+        for row in &in_flight {
+            let name = painter.paint(Tone::Bad, row.module.as_str());
+            text.push_str(&format!(
+                "{name}: runs now, or a run was interrupted in it; the next run puts it back first\n"
+            ));
+        }
+        for (module, held) in held.iter().flat_map(|(module, all)| all.iter().map(move |held| (module, held))) {
+            let name = painter.paint(Tone::Warn, module.as_str());
+            let reason = first_line(&held.reason, 200);
+            text.push_str(&format!("{name}: {} is held until a newer version comes: {reason}\n", held.version));
+        }
+        for broken in &broken {
+            let name = painter.paint(Tone::Bad, &printable(&broken.name));
+            text.push_str(&format!("{name}: {}\n", printable(&broken.problem)));
+        }
+        text
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+/// `updates show`
+pub fn show(session: &Session<'_>, subject: &str) -> Result<ExitStatus, CliError> {
+    let history = HistoryReader::open(&session.layout.database())?;
+    if let Some(history) = &history
+        && let Some(record) = find_run(history, subject)?
+    {
+        let shown = record.run_id.to_string();
+        session.print(&record, || summary(&record, &shown, &session.painter()))?;
+        return Ok(ExitStatus::Success);
+    }
+    let (installed, _) = read_catalog(session)?;
+    let Some(module) = installed.iter().find(|module| module.manifest.name.as_str() == subject) else {
+        let what = if subject == "last" {
+            "no run is remembered yet".to_owned()
+        } else {
+            format!("{subject:?} is neither an installed module (`updates list`) nor a run (`updates history`)")
+        };
+        return Err(CliError::NotFound(what));
+    };
+    let last = match &history {
+        Some(history) => history.module_history(&module.manifest.name, 1)?.pop(),
+        None => None,
+    };
+    let mut json = module_json(module);
+    json["last"] = serde_json::to_value(&last).unwrap_or_default();
+    json["manifest"] = serde_json::Value::Object(module.manifest.raw.clone());
+    session.print(&json, || show_module(module, last.as_ref(), &session.painter()))?;
+    Ok(ExitStatus::Success)
+}
+
+fn show_module(module: &Installed, last: Option<&ModuleRun>, painter: &Painter) -> String {
+    let manifest = &module.manifest;
+    let paths = |paths: Vec<String>| if paths.is_empty() { "none".to_owned() } else { paths.join(" ") };
+    let mut rows = vec![
+        ("version", manifest.schema_version.to_string()),
+        ("description", first_line(&manifest.description, 200)),
+        ("enabled", if manifest.enabled { "yes" } else { "no" }.to_owned()),
+        ("priority", manifest.priority.to_string()),
+        ("profile", profile(module).to_owned()),
+        ("writes", paths(manifest.declared_paths().map(ToString::to_string).collect())),
+        ("not put back", paths(manifest.sandbox.volatile_paths.iter().map(ToString::to_string).collect())),
+    ];
+    if let Some(group) = &manifest.group {
+        rows.push(("group", format!("{group}, order {}", manifest.group_order)));
+    }
+    if let Some(ModuleRun { run_id, started, record, .. }) = last {
+        let (word, tone) = status_word(record.status);
+        rows.push(("last run", format!("{} ({}, {run_id})", painter.paint(tone, word), local(started))));
+        if let Some(message) = &record.message {
+            rows.push(("", first_line(message, 400)));
+        }
+    }
+    for warning in &module.warnings {
+        rows.push(("warning", warning.to_string()));
+    }
+    let rows: Vec<_> = rows.into_iter().map(|(key, value)| vec![format!("  {key}"), value]).collect();
+    format!("{}\n{}", painter.paint(Tone::Strong, manifest.name.as_str()), table(&rows))
+}
+
+/// `updates history`
+pub fn history(session: &Session<'_>, module: Option<&ModuleName>, limit: u32) -> Result<ExitStatus, CliError> {
+    let history = HistoryReader::open(&session.layout.database())?;
+    let painter = session.painter();
+    match (history, module) {
+        (None, _) => session.print(&json!([]), || "No run is remembered yet.\n".to_owned())?,
+        (Some(history), Some(module)) => {
+            let found = history.module_history(module, limit)?;
+            session.print(&found, || {
+                let rows: Vec<_> = found.iter().map(|run| module_row(run, &painter)).collect();
+                if rows.is_empty() { format!("No run of {module} is remembered.\n") } else { table(&rows) }
+            })?;
+        }
+        (Some(history), None) => {
+            let runs = history.runs(limit)?;
+            session.print(&runs, || table(&runs.iter().map(|run| run_row(run, &painter)).collect::<Vec<_>>()))?;
+        }
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn module_row(run: &ModuleRun, painter: &Painter) -> Vec<String> {
+    let record = &run.record;
+    let (word, tone) = status_word(record.status);
+    let took: u64 = record.attempts.iter().map(|attempt| attempt.usage.wall_ms).sum();
+    vec![
+        local(&run.started),
+        run.run_id.to_string(),
+        record.version.clone().unwrap_or_default(),
+        painter.paint(tone, word),
+        duration(took),
+        record.message.as_deref().map(|message| first_line(message, 100)).unwrap_or_default(),
+    ]
+}
+
+fn run_row(run: &RunSummary, painter: &Painter) -> Vec<String> {
+    let (text, tone) = match run.status {
+        None => ("not finished", Tone::Warn),
+        Some(ExitStatus::Success | ExitStatus::Pending) => ("well", Tone::Good),
+        Some(ExitStatus::NothingSelected) => ("nothing to run", Tone::Dim),
+        Some(ExitStatus::Interrupted) => ("interrupted", Tone::Warn),
+        Some(ExitStatus::ModuleFailed) => ("a module failed", Tone::Bad),
+        Some(ExitStatus::RollbackFailed) => ("NEEDS YOU", Tone::Bad),
+        Some(ExitStatus::InternalError | ExitStatus::Usage | ExitStatus::Locked) => ("failed", Tone::Bad),
+    };
+    let took = run.ended.as_deref().map(|ended| between(&run.started, ended)).unwrap_or_default();
+    let kind =
+        serde_json::to_value(run.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+    let modules = if run.modules == 1 { "1 module".to_owned() } else { format!("{} modules", run.modules) };
+    vec![local(&run.started), run.run_id.to_string(), kind, modules, painter.paint(tone, text), took]
+}
+
+/// `updates logs`
+pub fn logs(session: &Session<'_>, run: &str, module: Option<&ModuleName>) -> Result<ExitStatus, CliError> {
+    let history = HistoryReader::open(&session.layout.database())?;
+    let found = match &history {
+        Some(history) => find_run(history, run)?,
+        None => None,
+    };
+    let (Some(history), Some(record)) = (history, found) else {
+        return Err(CliError::NotFound(format!("no run {run:?} is remembered; `updates history` lists them")));
+    };
+    if let Some(module) = module
+        && !record.modules.iter().any(|m| m.module == module.as_str())
+    {
+        let known: Vec<_> = record.modules.iter().map(|m| m.module.as_str()).collect();
+        let known = known.join(", ");
+        return Err(CliError::NotFound(format!("{module} had no part in run {}; these had: {known}", record.run_id)));
+    }
+    let lines = history.logs(&RunSelector::Id(record.run_id.to_string()), module)?;
+    session.print(&lines, || {
+        let painter = session.painter();
+        let mut text = String::new();
+        for line in lines.iter().map(|stored| &stored.line) {
+            let tone = match line.level {
+                Level::Debug => Tone::Dim,
+                Level::Info => Tone::Strong,
+                Level::Warning => Tone::Warn,
+                Level::Error => Tone::Bad,
+            };
+            let level = painter.paint(tone, &format!("[{}]", line.level.as_str()));
+            let name = if module.is_some() { String::new() } else { format!("{}: ", line.module) };
+            text.push_str(&format!("[{}] {level} {name}{}\n", log_time(line.time), printable(&line.message)));
+        }
+        for failed in record.modules.iter().filter(|m| module.is_none_or(|module| m.module == module.as_str())) {
+            if let Some(message) = failed.message.as_deref().filter(|_| is_failure(failed.status)) {
+                text.push_str(&format!(
+                    "{}: {}\n",
+                    painter.paint(Tone::Bad, &printable(&failed.module)),
+                    printable(message)
+                ));
+            }
+            if let Some(trace) =
+                failed.result.as_ref().and_then(|result| result.get("traceback")).and_then(|t| t.as_str())
+            {
+                text.push_str(&format!("{}\n", printable(trace.trim_end())));
+            }
+        }
+        text
+    })?;
+    Ok(ExitStatus::Success)
+}
+
+fn find_run(history: &HistoryReader, run: &str) -> Result<Option<RunRecord>, CliError> {
+    let selector = if run == "last" { RunSelector::Last } else { RunSelector::Id(run.to_owned()) };
+    Ok(history.run(&selector)?)
+}

@@ -1,0 +1,154 @@
+//! `run`, `check`, `runner` and `recover`: what they are asked, and what they print.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use updates::config::{Loaded, load};
+use updates::process::CancelToken;
+use updates::record::{ExitStatus, ModuleStatus, Outcome, RunRecord};
+use updates::supervisor::{CheckOptions, OneOptions, RunOptions, Supervisor};
+use updates_protocol::ModuleName;
+
+use super::args::{CheckArgs, RunArgs, RunnerArgs, SourceArgs, wait};
+use super::error::CliError;
+use super::observe::{Loudness, Screen};
+use super::style::Painter;
+use super::summary::summary;
+use super::{Session, installation};
+
+/// `updates run`
+pub fn run(session: &Session<'_>, cancel: CancelToken, arguments: &RunArgs) -> Result<ExitStatus, CliError> {
+    let supervisor = supervisor(session, cancel, Some(&arguments.source), arguments.jobs)?;
+    let options = RunOptions {
+        modules: arguments.modules.iter().cloned().collect(),
+        no_sync: arguments.source.no_sync,
+        wait: wait(arguments.wait),
+    };
+    let record = supervisor.run(&options, &mut screen(session))?;
+    report(session, &record, "last")
+}
+
+/// `updates check`
+pub fn check(session: &Session<'_>, cancel: CancelToken, arguments: &CheckArgs) -> Result<ExitStatus, CliError> {
+    let supervisor = supervisor(session, cancel, Some(&arguments.source), arguments.jobs)?;
+    let options = CheckOptions {
+        modules: arguments.modules.iter().cloned().collect(),
+        no_sync: arguments.source.no_sync,
+        exit_code: arguments.exit_code,
+    };
+    let record = supervisor.check(&options, &mut screen(session))?;
+    report(session, &record, "")
+}
+
+/// `updates runner`
+pub fn runner(session: &Session<'_>, cancel: CancelToken, arguments: &RunnerArgs) -> Result<ExitStatus, CliError> {
+    let supervisor = supervisor(session, cancel, None, None)?;
+    let options = OneOptions {
+        module: named(&arguments.module)?,
+        arguments: arguments.arguments.clone(),
+        check: arguments.check,
+        wait: wait(arguments.wait),
+    };
+    let record = supervisor.run_one(&options, &mut screen(session))?;
+    if session.global.json {
+        session.print(&record, String::new)?;
+    } else {
+        let mut text = serde_json::to_string_pretty(&result(&record)).map_err(std::io::Error::from)?;
+        text.push('\n');
+        session.print(&Value::Null, || text)?;
+    }
+    Ok(status(&record))
+}
+
+/// `updates recover`
+pub fn recover(session: &Session<'_>, cancel: CancelToken) -> Result<ExitStatus, CliError> {
+    let supervisor = supervisor(session, cancel, None, None)?;
+    let record = supervisor.recover(&mut screen(session))?;
+    session.print(&record, || match record.recovered.len() {
+        0 => "Nothing to recover: no run was interrupted.\n".to_owned(),
+        _ => summary(&record, "last", &session.painter()),
+    })?;
+    Ok(status(&record))
+}
+
+fn supervisor(
+    session: &Session<'_>,
+    cancel: CancelToken,
+    source: Option<&SourceArgs>,
+    jobs: Option<u16>,
+) -> Result<Supervisor, CliError> {
+    if !rustix::process::geteuid().is_root() && session.layout.root() == Path::new("/") {
+        return Err(CliError::NotRoot(
+            "modules of this machine are run by root; start it with sudo, or act on a tree of your own with --root DIR"
+                .to_owned(),
+        ));
+    }
+    let Loaded { mut config, .. } = load(&session.layout, session.global.config.as_deref())?;
+    if let Some(source) = source {
+        if let Some(url) = &source.source {
+            config.source.url = Some(absolute(url));
+        }
+        if let Some(branch) = &source.branch {
+            config.source.branch.clone_from(branch);
+        }
+    }
+    if let Some(jobs) = jobs {
+        config.jobs = usize::from(jobs);
+    }
+    Ok(Supervisor { layout: session.layout.clone(), config, installation: installation::find()?, cancel })
+}
+
+// A path on the command line is meant from where the person stands.
+fn absolute(source: &str) -> String {
+    let path = Path::new(source);
+    match path.canonicalize() {
+        Ok(path) if !source.contains("://") => path.to_string_lossy().into_owned(),
+        _ => source.to_owned(),
+    }
+}
+
+/// What `runner` was given: a text with a slash, or `.`, is a path, everything else a name.
+fn named(text: &str) -> Result<updates::supervisor::OneModule, CliError> {
+    use updates::supervisor::OneModule;
+    if text.contains('/') || text == "." || text == ".." {
+        let path = PathBuf::from(text);
+        let folder = path.canonicalize().map_err(|error| CliError::NotFound(format!("{text}: {error}")))?;
+        return Ok(OneModule::Folder(folder));
+    }
+    text.parse::<ModuleName>().map(OneModule::Installed).map_err(|error| CliError::NotFound(error.to_string()))
+}
+
+fn screen(session: &Session<'_>) -> Screen {
+    let loudness = match (session.global.quiet, session.global.verbose) {
+        (true, _) => Loudness::Quiet,
+        (false, 0) => Loudness::Normal,
+        (false, _) => Loudness::Verbose,
+    };
+    Screen::new(Painter::new(session.global.color, &std::io::stderr()), loudness)
+}
+
+fn report(session: &Session<'_>, record: &RunRecord, shown: &str) -> Result<ExitStatus, CliError> {
+    session.print(record, || summary(record, shown, &session.painter()))?;
+    Ok(status(record))
+}
+
+fn status(record: &RunRecord) -> ExitStatus {
+    record.status.unwrap_or(ExitStatus::InternalError)
+}
+
+/// What `runner` prints: the value that the module returned, or what stands for it.
+fn result(record: &RunRecord) -> Value {
+    let Some(module) = record.modules.last() else { return Value::Null };
+    if let Some(value) = &module.result {
+        return value.clone();
+    }
+    let good = matches!(module.status, ModuleStatus::Succeeded | ModuleStatus::Updated);
+    let mut result = json!({ "success": good });
+    if let Some(message) = &module.message {
+        result["error"] = message.clone().into();
+    }
+    if let Some(Outcome::Exited { code }) = module.attempts.last().map(|attempt| &attempt.outcome) {
+        result["exit_code"] = (*code).into();
+    }
+    result
+}

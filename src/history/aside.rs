@@ -1,0 +1,47 @@
+//! A database that is no longer sound: kept under another name, with the modules in flight read from it first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::InFlight;
+use super::in_flight::read_all;
+use crate::fs::{IoContext, PathError, sync_directory};
+
+/// Moves the database at `path` and its companions to names that are free. Returns the new name, and what it still says
+/// about modules in flight.
+pub(super) fn move_aside(path: &Path) -> Result<(PathBuf, Vec<InFlight>), PathError> {
+    let saved = save(path);
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let kept = (0u32..)
+        .map(|count| {
+            with_suffix(path, &if count == 0 { format!(".corrupt-{now}") } else { format!(".corrupt-{now}.{count}") })
+        })
+        .find(|name| !name.exists())
+        .unwrap_or_else(|| with_suffix(path, ".corrupt"));
+    // The companions first: a new database must never find the log of the old one.
+    for companion in ["-wal", "-shm", ""] {
+        let from = with_suffix(path, companion);
+        if fs::exists(&from).at("look for", &from)? {
+            fs::rename(&from, with_suffix(&kept, companion)).at("move aside", &from)?;
+        }
+    }
+    if let Some(directory) = path.parent() {
+        sync_directory(directory)?;
+    }
+    Ok((kept, saved))
+}
+
+// Best effort by nature: whatever can't be read is what the supervisor finds in the checkpoints themselves.
+fn save(path: &Path) -> Vec<InFlight> {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .and_then(|connection| read_all(&connection))
+        .unwrap_or_default()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,143 @@
+//! Modules that run right now: written and synced before a module starts, so that the next start knows what to put back.
+
+use rusqlite::{Connection, Row, params};
+use serde_json::Value;
+use updates_protocol::{ModuleName, Phase, RunId};
+
+use super::{History, HistoryError};
+
+/// A module that was running when the supervisor ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InFlight {
+    /// Which module.
+    pub module: ModuleName,
+    /// In which run.
+    pub run_id: RunId,
+    /// Which part of it.
+    pub phase: Phase,
+    /// Which attempt.
+    pub attempt: u32,
+    /// How often putting it back was begun.
+    pub tries: u32,
+    /// What the supervisor noted for putting it back.
+    pub payload: Value,
+}
+
+impl History {
+    /// Notes that a module is about to start. When this returns, the note survives a power cut.
+    pub fn begin_module(
+        &mut self,
+        run_id: &RunId,
+        module: &ModuleName,
+        phase: Phase,
+        attempt: u32,
+        payload: &Value,
+    ) -> Result<(), HistoryError> {
+        let entry = InFlight {
+            module: module.clone(),
+            run_id: run_id.clone(),
+            phase,
+            attempt,
+            tries: 0,
+            payload: payload.clone(),
+        };
+        self.begin_modules(&[entry])
+    }
+
+    /// Notes several modules with one sync, which is nearly all that a note costs. A module that is noted early and put
+    /// back without having run is put back to what it is.
+    pub fn begin_modules(&mut self, entries: &[InFlight]) -> Result<(), HistoryError> {
+        let failed = self.failed("note a module's start in");
+        self.durably(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            for entry in entries {
+                transaction
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO in_flight (module, run_id, phase, attempt, tries, payload)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    )?
+                    .execute(params![
+                        entry.module.as_str(),
+                        entry.run_id.as_str(),
+                        entry.phase.as_str(),
+                        entry.attempt,
+                        entry.tries,
+                        entry.payload.to_string(),
+                    ])?;
+            }
+            transaction.commit()
+        })
+        .map_err(failed)
+    }
+
+    /// Notes that a module has ended and is settled. Becomes durable with the next note that is, at the latest with the
+    /// end of the run; after a power cut before that, the module is put back once more.
+    pub fn end_module(&mut self, module: &ModuleName) -> Result<(), HistoryError> {
+        let failed = self.failed("note a module's end in");
+        self.reader
+            .connection
+            .prepare_cached("DELETE FROM in_flight WHERE module = ?1")
+            .and_then(|mut statement| statement.execute([module.as_str()]))
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Every module that was begun and not ended, by name.
+    pub fn in_flight(&self) -> Result<Vec<InFlight>, HistoryError> {
+        read_all(&self.reader.connection).map_err(self.failed("read the running modules from"))
+    }
+
+    /// Counts one more try to put a module back, durably, and returns how many there were with it. To be called before
+    /// each try: a restore that kills its supervisor must not be tried for ever.
+    pub fn count_try(&mut self, module: &ModuleName) -> Result<u32, HistoryError> {
+        let failed = self.failed("count a restore in");
+        self.durably(|connection| {
+            connection.query_row(
+                "UPDATE in_flight SET tries = tries + 1 WHERE module = ?1 RETURNING tries",
+                [module.as_str()],
+                |row| row.get(0),
+            )
+        })
+        .map_err(failed)
+    }
+
+    /// One change whose commit syncs the log, and with it every change before.
+    pub(super) fn durably<T>(
+        &mut self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        // In WAL mode a commit syncs with FULL and does not with NORMAL; see sqlite.org/pragma.html#pragma_synchronous.
+        let connection = &self.reader.connection;
+        connection.prepare_cached("PRAGMA synchronous = FULL")?.raw_execute()?;
+        let changed = change(connection);
+        connection.prepare_cached("PRAGMA synchronous = NORMAL")?.raw_execute()?;
+        changed
+    }
+}
+
+pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<InFlight>> {
+    connection
+        .prepare("SELECT module, run_id, phase, attempt, tries, payload FROM in_flight ORDER BY module")?
+        .query_map([], read)?
+        .collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<InFlight> {
+    Ok(InFlight {
+        module: parsed(row, 0)?,
+        run_id: parsed(row, 1)?,
+        phase: parsed(row, 2)?,
+        attempt: row.get(3)?,
+        tries: row.get(4)?,
+        payload: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|error| not_readable(5, error))?,
+    })
+}
+
+/// A text column as the type whose word it holds.
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_value(Value::String(row.get(column)?)).map_err(|error| not_readable(column, error))
+}
+
+fn not_readable(column: usize, error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+}

@@ -1,0 +1,157 @@
+//! One attempt: the invocation is put together, a runner is started, and what it says becomes events and a record.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use updates_protocol::{Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Usage};
+
+use super::RunContext;
+use super::event::Event;
+use super::grants::Grants;
+use super::note::Notes;
+use super::sandbox;
+use super::target::Target;
+use super::writable::Entry as Writable;
+use crate::process::{self, Deadline, RunnerCommand, converse};
+use crate::record::{Attempt, LogLine, Outcome, Verdict};
+
+/// What an attempt is about.
+pub(super) struct Scene<'a> {
+    pub(super) target: &'a Target,
+    pub(super) phase: Phase,
+    /// 1, or 2 after a restart.
+    pub(super) number: u32,
+    pub(super) entry: &'a Entry,
+    pub(super) writable: &'a [Writable],
+}
+
+/// Runs it to its end. The verdict is the caller's to set.
+pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) -> Attempt {
+    let target = scene.target;
+    let name = &target.manifest.name;
+    let scope = context.cgroups.scope(name, sandbox::cgroup_limits(&target.profile));
+    if let Some(lacking) =
+        scope.account().restrictions.iter().find(|r| !r.enforced && !target.profile.may_lack(&r.name))
+    {
+        let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
+        let outcome = Outcome::NotStarted { step: lacking.name.clone(), reason };
+        return Attempt {
+            number: scene.number,
+            phase: scene.phase,
+            outcome,
+            verdict: Verdict::Hold,
+            usage: Usage::default(),
+            enforcement: scope.account().clone(),
+            log_bytes_dropped: 0,
+        };
+    }
+    let invocation = invocation(context, scene, scope.procs());
+    let deadline = Deadline {
+        runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
+        timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),
+    };
+    let mut declared = target.declared();
+    declared.extend(scene.writable.iter().map(|entry| entry.path.clone()));
+    let grants = Grants::new(&context.supervisor.layout, name, declared, context.check);
+    let command = RunnerCommand { program: context.supervisor.installation.runner.clone() };
+    let mut events = |event| forward(event, scene, deadline, notes);
+    let mut requests = |operation: &str, arguments| grants.answer(operation, arguments);
+    let talk = converse(&command, invocation, deadline, &context.supervisor.cancel, &mut events, &mut requests);
+    let mut enforcement = talk.enforcement;
+    enforcement.restrictions.extend(scope.account().restrictions.iter().cloned());
+    let outcome = explain(talk.outcome, &scope.hits());
+    Attempt {
+        number: scene.number,
+        phase: scene.phase,
+        outcome,
+        verdict: Verdict::Hold,
+        usage: talk.usage,
+        enforcement,
+        log_bytes_dropped: talk.log_bytes_dropped,
+    }
+}
+
+fn invocation(context: &RunContext<'_>, scene: &Scene<'_>, cgroup_procs: Vec<PathBuf>) -> Invocation {
+    let target = scene.target;
+    let name = &target.manifest.name;
+    let state_directory = context.supervisor.layout.module_state(name);
+    let mut arguments = context.arguments.clone();
+    if context.check {
+        arguments.insert(0, "--check".to_owned());
+    }
+    Invocation {
+        module: ModuleInvocation {
+            protocol: PROTOCOL,
+            module: name.clone(),
+            run_id: context.run_id.clone(),
+            attempt: scene.number,
+            phase: scene.phase,
+            check: context.check,
+            arguments,
+            directory: target.inside.clone(),
+            state_directory,
+            manifest: target.manifest.raw.clone(),
+        },
+        entry: scene.entry.clone(),
+        environment: environment(context, scene),
+        sandbox: sandbox::plan(context, target, scene.writable, cgroup_procs),
+    }
+}
+
+// Nothing of the supervisor's own environment is passed on.
+fn environment(context: &RunContext<'_>, scene: &Scene<'_>) -> BTreeMap<String, String> {
+    let name = &scene.target.manifest.name;
+    let state = context.supervisor.layout.module_state(name);
+    let mut environment: BTreeMap<String, String> = [
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("LANG", "C.UTF-8"),
+        ("HOME", "/tmp"),
+        ("TMPDIR", "/tmp"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect();
+    environment.extend(scene.target.profile.environment.clone());
+    environment.insert("STATE_DIRECTORY".to_owned(), state.display().to_string());
+    environment.insert("UPDATES_MODULE".to_owned(), name.to_string());
+    environment.insert("UPDATES_RUN_ID".to_owned(), context.run_id.to_string());
+    environment.insert("UPDATES_ATTEMPT".to_owned(), scene.number.to_string());
+    if context.check {
+        environment.insert("UPDATES_CHECK".to_owned(), "1".to_owned());
+    }
+    environment
+}
+
+fn forward(event: process::Event, scene: &Scene<'_>, deadline: Deadline, notes: &Notes) {
+    let module = scene.target.manifest.name.clone();
+    notes.event(match event {
+        process::Event::Started { .. } => return,
+        process::Event::Slow { elapsed } => Event::Slow { module, elapsed, limit: deadline.runtime_max },
+        process::Event::Log(entry) => Event::Log(LogLine {
+            module,
+            attempt: scene.number,
+            phase: scene.phase,
+            time: entry.time,
+            level: entry.level,
+            source: entry.source,
+            message: entry.message,
+        }),
+        process::Event::Progress { step, current, total, unit } => {
+            Event::Progress { module, step, current, total, unit }
+        }
+        process::Event::Terminating { reason } => Event::Stopping { module, reason },
+    });
+}
+
+// Which limit was hit is worth more than the signal that it ended in.
+fn explain(outcome: Outcome, hits: &[process::LimitHit]) -> Outcome {
+    if hits.is_empty() {
+        return outcome;
+    }
+    let limits = hits.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    match outcome {
+        Outcome::Signalled { signal, name } => Outcome::Signalled { signal, name: format!("{name} ({limits})") },
+        other => other,
+    }
+}

@@ -1,0 +1,108 @@
+//! What every part of a run needs: places, settings, the program's own parts, and the token that ends it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use updates_protocol::{RunId, UnitName};
+
+use super::sandbox::{self, TopLevels};
+use crate::catalog::Catalog;
+use crate::config::{Config, Layout};
+use crate::fs::{IoContext, PathError};
+use crate::process::{CancelToken, CgroupHierarchy};
+use crate::service::Systemd;
+use crate::state::Store;
+
+/// Where the program's own parts lie, as absolute paths.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// The runner.
+    pub runner: PathBuf,
+    /// The folder of the Python SDK and its host.
+    pub sdk: PathBuf,
+    /// The folder of the shipped sandbox profiles.
+    pub profiles: PathBuf,
+}
+
+/// One supervisor: what stays the same for the whole process.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// The administrator's settings.
+    pub config: Config,
+    /// The program's own parts.
+    pub installation: Installation,
+    /// Set when the process was asked to end.
+    pub cancel: CancelToken,
+}
+
+impl Supervisor {
+    /// Which of `units` are active. Without systemd none is, and the reason is returned beside.
+    pub(super) fn active_units(&self, units: &[UnitName]) -> (BTreeMap<UnitName, bool>, Option<String>) {
+        if units.is_empty() {
+            return (BTreeMap::new(), None);
+        }
+        let systemd = match &self.config.systemctl {
+            Some(program) => Systemd::new(program.clone()),
+            None => Systemd::system(),
+        };
+        match systemd.states(units) {
+            Ok(states) => (states.into_iter().map(|(unit, state)| (unit, state.is_active())).collect(), None),
+            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+        }
+    }
+}
+
+/// What stays the same for every module of one run.
+#[derive(Debug)]
+pub(super) struct RunContext<'a> {
+    pub(super) supervisor: &'a Supervisor,
+    pub(super) run_id: RunId,
+    pub(super) catalog: &'a Catalog,
+    checkpoints: Option<&'a Store>,
+    pub(super) cgroups: CgroupHierarchy,
+    pub(super) top_level: TopLevels,
+    /// What reaches `main(args)`.
+    pub(super) arguments: Vec<String>,
+    /// Whether nothing may be changed.
+    pub(super) check: bool,
+    /// An empty folder that belongs to nobody.
+    pub(super) empty: PathBuf,
+    /// The machine's host name, which modules see too.
+    pub(super) hostname: String,
+    _scratch: tempfile::TempDir,
+}
+
+impl<'a> RunContext<'a> {
+    /// Gathers what the machine says; without `checkpoints` it is a check, and nothing may be changed.
+    pub(super) fn new(
+        supervisor: &'a Supervisor,
+        run_id: RunId,
+        catalog: &'a Catalog,
+        checkpoints: Option<&'a Store>,
+        arguments: Vec<String>,
+    ) -> Result<Self, PathError> {
+        let temporary = std::env::temp_dir();
+        let scratch =
+            tempfile::Builder::new().prefix("updates-").tempdir_in(&temporary).at("create a folder in", &temporary)?;
+        Ok(Self {
+            supervisor,
+            run_id,
+            catalog,
+            check: checkpoints.is_none(),
+            checkpoints,
+            cgroups: CgroupHierarchy::find(),
+            top_level: sandbox::top_level(&supervisor.layout)?,
+            arguments,
+            empty: scratch.path().to_owned(),
+            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            _scratch: scratch,
+        })
+    }
+
+    /// Where checkpoints are kept. There are none in a check.
+    pub(super) fn checkpoints(&self) -> Result<&'a Store, String> {
+        self.checkpoints.ok_or_else(|| "a check takes no checkpoint".to_owned())
+    }
+}

@@ -1,0 +1,62 @@
+//! The workers: as many threads as the schedule allows, each with one module, all reporting to the dispatcher.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use updates_protocol::ModuleName;
+
+use super::dispatcher::{Dispatcher, without_run};
+use super::event::Event;
+use super::note::Notes;
+use super::schedule::{Schedule, Task};
+use super::target::Target;
+use super::{RunContext, worker};
+
+/// Runs every target and returns when all are done. After an interruption those that had not started are skipped.
+pub(super) fn run_all(
+    context: &RunContext<'_>,
+    targets: &BTreeMap<ModuleName, Target>,
+    jobs: usize,
+    dispatcher: &mut Dispatcher<'_>,
+) {
+    let tasks = targets.values().map(task).collect();
+    let mut schedule = Schedule::new(tasks, jobs);
+    let (notes, inbox) = Notes::channel();
+    let mut interrupted = false;
+    thread::scope(|scope| {
+        loop {
+            if !interrupted && context.supervisor.cancel.reason().is_some() {
+                interrupted = true;
+                dispatcher.event(Event::Interrupted);
+                for module in schedule.cancel() {
+                    let version = targets.get(&module).map(|t| t.manifest.schema_version.to_string());
+                    let message = "the run was interrupted before its turn".to_owned();
+                    dispatcher.event(Event::Ended(without_run(module.to_string(), version, message)));
+                }
+            }
+            while let Some(target) = schedule.start().and_then(|module| targets.get(&module)) {
+                let notes = notes.clone();
+                scope.spawn(move || {
+                    let record = worker::run(context, target, &notes);
+                    notes.done(record);
+                });
+            }
+            if schedule.running() == 0 {
+                break;
+            }
+            let Ok(note) = inbox.recv() else { break };
+            if let Some(module) = dispatcher.note(note) {
+                schedule.finished(&module);
+            }
+        }
+    });
+}
+
+fn task(target: &Target) -> Task {
+    Task {
+        module: target.manifest.name.clone(),
+        priority: target.manifest.priority,
+        exclusive: target.manifest.exclusive || target.profile.exclusive,
+        paths: target.declared().into_iter().chain(target.profile.volatile_paths.iter().cloned()).collect(),
+    }
+}

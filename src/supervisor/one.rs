@@ -1,0 +1,88 @@
+//! `updates runner`: one module alone, installed or from a folder, with the same checkpoint, sandbox and verdict as in a
+//! run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use updates_protocol::ModuleName;
+
+use super::crew::run_all;
+use super::dispatcher::Dispatcher;
+use super::error::RunError;
+use super::event::Observer;
+use super::run::{new_run_id, status};
+use super::{RunContext, Supervisor, modules, recover};
+use crate::catalog::Catalog;
+use crate::history::History;
+use crate::record::{RunKind, RunRecord};
+use crate::state::Store;
+
+/// Which module `updates runner` runs.
+#[derive(Debug, Clone)]
+pub enum OneModule {
+    /// An installed one.
+    Installed(ModuleName),
+    /// The one in this folder, an absolute path.
+    Folder(PathBuf),
+}
+
+/// What `updates runner` was asked for.
+#[derive(Debug, Clone)]
+pub struct OneOptions {
+    /// Which module.
+    pub module: OneModule,
+    /// What reaches `main(args)`.
+    pub arguments: Vec<String>,
+    /// Whether nothing may be changed.
+    pub check: bool,
+    /// How long to wait for another run.
+    pub wait: Duration,
+}
+
+impl Supervisor {
+    /// Runs one module alone, whether it is enabled or not.
+    pub fn run_one(&self, options: &OneOptions, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
+        let lock = if options.check { None } else { Some(self.lock(options.wait)?) };
+        let (history, checkpoints) = match &lock {
+            Some(_) => {
+                let history = History::open(&self.layout.database())?;
+                (Some(history), Some(Store::open(&self.layout.checkpoints())?))
+            }
+            None => (None, None),
+        };
+        let run_id = new_run_id();
+        let mut dispatcher = Dispatcher::new(RunKind::Runner, run_id.clone(), history, observer)?;
+        let catalog = Catalog::open(&self.layout);
+        let mut unsettled = BTreeMap::new();
+        if let (Some(lock), Some(checkpoints)) = (&lock, &checkpoints) {
+            unsettled = recover::settle(self, lock, &catalog, checkpoints, false, &mut dispatcher)?;
+        }
+        let context = RunContext::new(self, run_id, &catalog, checkpoints.as_ref(), options.arguments.clone())?;
+        let target = match &options.module {
+            OneModule::Installed(name) => modules::one_installed(&context, name)?,
+            OneModule::Folder(folder) => modules::one_folder(&context, folder)?,
+        };
+        if let Some(reason) = unsettled.remove(&target.manifest.name) {
+            return Err(RunError::Unsettled { module: target.manifest.name, reason });
+        }
+        let targets = BTreeMap::from([(target.manifest.name.clone(), target)]);
+        run_all(&context, &targets, 1, &mut dispatcher);
+        let interrupted = self.cancel.reason().is_some();
+        Ok(dispatcher.finish(|record| status(record, interrupted)))
+    }
+
+    /// Settles what an interrupted run left, and insists where an earlier start had given up.
+    pub fn recover(&self, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
+        let lock = self.lock(Duration::ZERO)?;
+        let history = History::open(&self.layout.database())?;
+        let mut dispatcher = Dispatcher::new(RunKind::Run, new_run_id(), Some(history), observer)?;
+        let catalog = Catalog::open(&self.layout);
+        let checkpoints = Store::open(&self.layout.checkpoints())?;
+        let unsettled = recover::settle(self, &lock, &catalog, &checkpoints, true, &mut dispatcher)?;
+        Ok(dispatcher.finish(|_| match unsettled.is_empty() {
+            true => crate::record::ExitStatus::Success,
+            false => crate::record::ExitStatus::RollbackFailed,
+        }))
+    }
+}

@@ -1,0 +1,75 @@
+//! Settling what an interrupted run left: first the swaps of code and slots, then every module that was running.
+
+use std::collections::BTreeMap;
+
+use updates_protocol::ModuleName;
+
+use super::dispatcher::Dispatcher;
+use super::error::RunError;
+use super::event::Event;
+use super::lock::RunLock;
+use super::{Supervisor, undo};
+use crate::catalog::Catalog;
+use crate::record::RollbackRecord;
+use crate::state::Store;
+
+/// How often a restore is begun before a person is asked: one that is killed each time would otherwise be repeated, and
+/// perhaps take the machine down, every night.
+const MAX_TRIES: u32 = 5;
+
+/// Puts every module back that was running when a run was interrupted. Returns those that could not be, with the reason;
+/// they must not run. `insist` tries even those that were given up.
+pub(super) fn settle(
+    supervisor: &Supervisor,
+    _lock: &RunLock,
+    catalog: &Catalog,
+    checkpoints: &Store,
+    insist: bool,
+    dispatcher: &mut Dispatcher<'_>,
+) -> Result<BTreeMap<ModuleName, String>, RunError> {
+    let recovery = catalog.recover()?;
+    for note in recovery.notes {
+        tracing::info!("{note}");
+    }
+    for problem in recovery.problems {
+        dispatcher.event(Event::Problem(problem.to_string()));
+    }
+    checkpoints.recover()?;
+    let mut unsettled = BTreeMap::new();
+    let in_flight = match dispatcher.history() {
+        Some(history) => history.in_flight()?,
+        None => Vec::new(),
+    };
+    for row in in_flight {
+        let module = row.module;
+        if row.tries >= MAX_TRIES && !insist {
+            let reason = format!(
+                "putting it back was begun {} times and never finished; `updates recover` tries again",
+                row.tries
+            );
+            unsettled.insert(module, reason);
+            continue;
+        }
+        if let Some(history) = dispatcher.history() {
+            history.count_try(&module)?;
+        }
+        let rollback = match checkpoints.load(&module) {
+            Ok(Some(checkpoint)) => undo::files(&supervisor.layout, &module, &checkpoint),
+            Ok(None) => failed(&module, "its checkpoint is missing".to_owned()),
+            Err(error) => failed(&module, error.to_string()),
+        };
+        if rollback.complete {
+            if let Some(history) = dispatcher.history() {
+                history.end_module(&module)?;
+            }
+        } else {
+            unsettled.insert(module, rollback.error.clone().unwrap_or_default());
+        }
+        dispatcher.event(Event::Recovered(rollback));
+    }
+    Ok(unsettled)
+}
+
+fn failed(module: &ModuleName, error: String) -> RollbackRecord {
+    RollbackRecord { module: module.clone(), complete: false, restored: Vec::new(), code: false, error: Some(error) }
+}

@@ -1,0 +1,127 @@
+//! `updates run`: lock, settle, sync, replace, plan, run, publish; the steps of a cycle in their order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use updates_protocol::{Manifest, ModuleName, RunId};
+
+use super::crew::run_all;
+use super::dispatcher::{Dispatcher, without_run};
+use super::error::RunError;
+use super::event::{Event, Observer};
+use super::lock::RunLock;
+use super::replace::Scope;
+use super::select::{select, units_of_groups};
+use super::target::Target;
+use super::{RunContext, Supervisor, modules, recover, replace, sync};
+use crate::catalog::Catalog;
+use crate::history::History;
+use crate::record::{ExitStatus, ModuleStatus, RunKind, RunRecord};
+use crate::state::Store;
+
+/// What `updates run` was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Only these modules; empty means all.
+    pub modules: BTreeSet<ModuleName>,
+    /// Whether the source is left alone.
+    pub no_sync: bool,
+    /// How long to wait for another run.
+    pub wait: Duration,
+}
+
+impl Supervisor {
+    /// One cycle. The record says everything; its `status` is the exit code.
+    pub fn run(&self, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
+        let lock = self.lock(options.wait)?;
+        let history = History::open(&self.layout.database())?;
+        let run_id = new_run_id();
+        let mut dispatcher = Dispatcher::new(RunKind::Run, run_id.clone(), Some(history), observer)?;
+        let catalog = Catalog::open(&self.layout);
+        let checkpoints = Store::open(&self.layout.checkpoints())?;
+        let unsettled = recover::settle(self, &lock, &catalog, &checkpoints, false, &mut dispatcher)?;
+        if !options.no_sync && self.cancel.reason().is_none() {
+            let found = sync::fetch(self, &mut dispatcher);
+            if let Some(modules) = found {
+                let scope = Scope { named: &options.modules, unsettled: &unsettled };
+                replace::newer(&catalog, modules, &scope, &mut dispatcher);
+            }
+        }
+        let context = RunContext::new(self, run_id, &catalog, Some(&checkpoints), Vec::new())?;
+        run_installed(&context, &options.modules, &unsettled, self.config.jobs, &mut dispatcher)?;
+        let published = catalog
+            .installed()
+            .map_err(|error| error.to_string())
+            .and_then(|modules| catalog.publish_index(&modules).map_err(|error| error.to_string()));
+        if let Err(error) = published {
+            dispatcher.event(Event::Problem(error));
+        }
+        let interrupted = self.cancel.reason().is_some();
+        Ok(dispatcher.finish(|record| status(record, interrupted)))
+    }
+
+    pub(super) fn lock(&self, wait: Duration) -> Result<RunLock, RunError> {
+        Ok(RunLock::take(&self.layout.lock(), wait, || self.cancel.reason().is_some())?)
+    }
+}
+
+/// Selects among the installed modules, and runs the selected ones.
+pub(super) fn run_installed(
+    context: &RunContext<'_>,
+    named: &BTreeSet<ModuleName>,
+    unsettled: &BTreeMap<ModuleName, String>,
+    jobs: usize,
+    dispatcher: &mut Dispatcher<'_>,
+) -> Result<(), RunError> {
+    let mut usable = modules::installed(context, named, dispatcher)?;
+    for (module, error) in unsettled {
+        usable.remove(module);
+        if named.is_empty() || named.contains(module) {
+            let mut record = without_run(module.to_string(), None, error.clone());
+            record.status = ModuleStatus::RollbackFailed;
+            dispatcher.event(Event::Ended(record));
+        }
+    }
+    let manifests: Vec<Manifest> = usable.values().map(|target| target.manifest.clone()).collect();
+    let (active, reason) = context.supervisor.active_units(&units_of_groups(&manifests));
+    if let Some(reason) = reason {
+        dispatcher.event(Event::Problem(format!("which services are active is not known: {reason}")));
+    }
+    let (chosen, skips) = select(&manifests, named, |unit| active.get(unit).copied().unwrap_or(false));
+    for skip in skips {
+        let version = usable.get(&skip.module).map(|target| target.manifest.schema_version.to_string());
+        dispatcher.event(Event::Ended(without_run(skip.module.to_string(), version, skip.reason)));
+    }
+    let targets: BTreeMap<ModuleName, Target> =
+        chosen.into_iter().filter_map(|module| usable.remove_entry(&module)).collect();
+    dispatcher.event(Event::Planned(targets.keys().cloned().collect()));
+    run_all(context, &targets, jobs, dispatcher);
+    Ok(())
+}
+
+/// The exit status that a record amounts to.
+pub(super) fn status(record: &RunRecord, interrupted: bool) -> ExitStatus {
+    let any = |status: ModuleStatus| record.modules.iter().any(|module| module.status == status);
+    if any(ModuleStatus::RollbackFailed) {
+        ExitStatus::RollbackFailed
+    } else if interrupted {
+        ExitStatus::Interrupted
+    } else if any(ModuleStatus::RolledBack) || any(ModuleStatus::Failed) {
+        ExitStatus::ModuleFailed
+    } else if record.modules.iter().all(|module| module.status == ModuleStatus::Skipped) {
+        ExitStatus::NothingSelected
+    } else {
+        ExitStatus::Success
+    }
+}
+
+/// A new run id: the time, so that ids sort, and four random characters.
+pub(super) fn new_run_id() -> RunId {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let mut random = [0u8; 2];
+    // Without randomness two runs of one second would only share a name; the database refuses the second.
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).ok();
+    format!("{now}-{:02x}{:02x}", random[0], random[1])
+        .parse()
+        .unwrap_or_else(|_| unreachable!("digits, letters and a dash are a run id"))
+}

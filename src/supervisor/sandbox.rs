@@ -1,0 +1,82 @@
+//! Gathering the facts that a profile needs to become the plan of a sandbox.
+
+use std::path::{Path, PathBuf};
+
+use updates_protocol::SandboxPlan;
+
+use super::RunContext;
+use super::target::Target;
+use super::writable::{Entry, EntryState};
+use crate::config::{Layout, Machine};
+use crate::fs::PathError;
+use crate::process::CgroupLimits;
+use crate::profile::{Place, PlanInput, Profile, TopLevel, plan as resolve};
+
+/// The entries of this machine's root and of the one laid over it: read once a run.
+#[derive(Debug, Clone)]
+pub(super) struct TopLevels {
+    host: Vec<TopLevel>,
+    machine: Vec<TopLevel>,
+}
+
+/// Reads them.
+pub(super) fn top_level(layout: &Layout) -> Result<TopLevels, PathError> {
+    let machine = match layout.machine() {
+        Machine::Host => Vec::new(),
+        Machine::Root(root) => TopLevel::list(&root)?,
+    };
+    Ok(TopLevels { host: TopLevel::list(Path::new("/"))?, machine })
+}
+
+/// The limits that a cgroup enforces.
+pub(super) fn cgroup_limits(profile: &Profile) -> CgroupLimits {
+    CgroupLimits { tasks_max: Some(profile.tasks_max), memory_max: Some(profile.memory_max) }
+}
+
+/// The plan of one attempt.
+pub(super) fn plan(
+    context: &RunContext<'_>,
+    target: &Target,
+    writable: &[Entry],
+    cgroup_procs: Vec<PathBuf>,
+) -> SandboxPlan {
+    let layout = &context.supervisor.layout;
+    let machine = layout.machine();
+    let there = |place: &Place| place.source.symlink_metadata().is_ok_and(|found| !found.is_symlink());
+    let declared = writable
+        .iter()
+        .filter(|entry| entry.state != EntryState::Link)
+        .map(|entry| Place { source: entry.place.clone(), target: entry.path.as_path().to_owned() });
+    let located = |path: &updates_protocol::DeclaredPath| Place {
+        source: machine.locate(path),
+        target: path.as_path().to_owned(),
+    };
+    let own = |path: PathBuf| Place { target: inside(layout, &path), source: path };
+    let state = layout.module_state(&target.manifest.name);
+    let state_place = layout.root().join(state.strip_prefix("/").unwrap_or(&state));
+    let input = PlanInput {
+        host_top: context.top_level.host.clone(),
+        machine_top: context.top_level.machine.clone(),
+        writable: declared.chain(target.profile.volatile_paths.iter().map(located)).filter(there).collect(),
+        read_only: target.profile.read_only_paths.iter().map(located).filter(there).collect(),
+        check: context.check,
+        sdk: context.supervisor.installation.sdk.clone(),
+        module_directory: Place { source: target.code.clone(), target: target.inside.clone() },
+        // In a check nothing may be made, so a module that never ran sees an empty folder in its place.
+        state_directory: Place {
+            source: if state_place.is_dir() { state_place } else { context.empty.clone() },
+            target: state,
+        },
+        effective_index: target.effective_index.clone(),
+        protected: [layout.modules(), layout.settings()].into_iter().map(own).filter(there).collect(),
+        hidden: vec![PathBuf::from("/var/lib/updates"), PathBuf::from("/var/backups/updates")],
+        cgroup_procs,
+        hostname: context.hostname.clone(),
+        machine,
+    };
+    resolve(&target.profile, &input)
+}
+
+fn inside(layout: &Layout, path: &Path) -> PathBuf {
+    Path::new("/").join(path.strip_prefix(layout.root()).unwrap_or(path))
+}

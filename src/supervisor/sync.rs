@@ -1,0 +1,79 @@
+//! Asking the source what modules there are. A source that can't be read is said; the run goes on with what is installed.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::dispatcher::Dispatcher;
+use super::event::Event;
+use crate::record::SyncRecord;
+use crate::source::{Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl};
+
+/// What a branch's `modules/` holds.
+pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
+
+/// Fetches into the mirror and reads the modules. `None` when there is no source or it can't be read.
+pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Found> {
+    let mirror = Mirror::open_or_create(&supervisor.layout.mirror());
+    read(supervisor, mirror, dispatcher)
+}
+
+/// The same for a check: into a scratch repository below `scratch` that borrows the mirror's objects.
+pub(super) fn look(
+    supervisor: &Supervisor,
+    scratch: &std::path::Path,
+    dispatcher: &mut Dispatcher<'_>,
+) -> Option<Found> {
+    let mirror = Mirror::borrowing(&scratch.join("mirror.git"), &supervisor.layout.mirror());
+    read(supervisor, mirror, dispatcher)
+}
+
+fn read(
+    supervisor: &Supervisor,
+    mirror: Result<Mirror, crate::source::FetchError>,
+    dispatcher: &mut Dispatcher<'_>,
+) -> Option<Found> {
+    let settings = &supervisor.config.source;
+    let url = settings.url.as_deref()?;
+    let mut record =
+        SyncRecord { source: url.to_owned(), branch: settings.branch.clone(), revision: None, error: None };
+    let url = match SourceUrl::new(url) {
+        Ok(url) => url,
+        Err(error) => {
+            record.source = "source.url".to_owned();
+            record.error = Some(error.to_string());
+            dispatcher.event(Event::Synced(record));
+            return None;
+        }
+    };
+    record.source = url.to_string();
+    dispatcher.event(Event::Syncing { source: record.source.clone() });
+    let config = SourceConfig {
+        url,
+        branch: settings.branch.clone(),
+        ssh_key: settings.ssh_key.clone(),
+        timeout: Duration::from_secs(settings.timeout_sec),
+    };
+    let mut progress = |_| match supervisor.cancel.reason() {
+        None => ControlFlow::Continue(()),
+        Some(_) => ControlFlow::Break(()),
+    };
+    let fetched = mirror.and_then(|mut mirror| mirror.fetch(&config, &mut progress));
+    let modules = match fetched {
+        Ok(fetched) => {
+            if let Some(reason) = fetched.rebuilt {
+                dispatcher.event(Event::Problem(format!("the mirror was damaged and was made anew: {reason}")));
+            }
+            record.revision = Some(fetched.revision.id());
+            fetched.revision.modules().map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let (modules, error) = match modules {
+        Ok(modules) => (Some(modules), None),
+        Err(error) => (None, Some(error)),
+    };
+    record.error = error;
+    dispatcher.event(Event::Synced(record));
+    modules
+}

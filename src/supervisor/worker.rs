@@ -1,0 +1,212 @@
+//! One module from its checkpoint to its verdict, in a thread of its own.
+//!
+//! The order keeps the law "done or undone": the checkpoint is durable, then the row that says "running" is durable, then
+//! placeholders are made and the module runs; the row goes only when the module is settled.
+
+use std::fs;
+
+use serde_json::Value;
+use updates_protocol::{DeclaredPath, Entry, Phase};
+
+use super::attempt::{self, Scene};
+use super::event::Event;
+use super::note::Notes;
+use super::target::{Target, host};
+use super::verdict::judge;
+use super::writable::{self, Entry as Writable};
+use super::{RunContext, undo};
+use crate::fs::IoContext;
+use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
+use crate::state::Backup;
+
+/// How a phase ended.
+enum End {
+    /// It ran well.
+    Kept { value: Option<Value>, updated: bool },
+    /// It failed; what it did was taken back as far as the rollback says.
+    Failed { message: String, value: Option<Value>, rollback: Option<RollbackRecord>, interrupted: bool },
+}
+
+/// Runs one module and says what became of it.
+pub(super) fn run(context: &RunContext<'_>, target: &Target, notes: &Notes) -> ModuleRecord {
+    let mut record = ModuleRecord {
+        module: target.manifest.name.to_string(),
+        version: Some(target.manifest.schema_version.to_string()),
+        status: ModuleStatus::Succeeded,
+        message: None,
+        result: None,
+        attempts: Vec::new(),
+        rollback: None,
+        volatile_paths: target.profile.volatile_paths.iter().map(ToString::to_string).collect(),
+        warnings: target.warnings.clone(),
+    };
+    for warning in &target.warnings {
+        let text = format!("{}: {warning}", target.code.join("index.json").display());
+        notes.event(Event::Warning { module: target.manifest.name.clone(), text });
+    }
+    let phases = if context.check { vec![Phase::Main] } else { target.phases() };
+    for phase in phases {
+        let end = Worker { context, target, notes, phase }.run(&mut record.attempts);
+        match end {
+            End::Kept { value, updated } => {
+                if updated && record.status == ModuleStatus::Succeeded {
+                    record.status = ModuleStatus::Updated;
+                }
+                if phase == Phase::Main {
+                    record.result = value;
+                }
+            }
+            End::Failed { message, value, rollback, interrupted } => {
+                let code = rollback.as_ref().is_some_and(|rollback| rollback.code);
+                record.status = match &rollback {
+                    Some(rollback) if !rollback.complete => ModuleStatus::RollbackFailed,
+                    _ if interrupted => ModuleStatus::Interrupted,
+                    Some(_) => ModuleStatus::RolledBack,
+                    None => ModuleStatus::Failed,
+                };
+                let what = if phase == Phase::Maintenance { "maintenance: " } else { "" };
+                record.message = Some(format!("{what}{message}"));
+                record.result = value.or(record.result);
+                record.rollback = rollback;
+                // Code that was taken back is not the code that was to run next; a person decides about the rest.
+                if code || interrupted || record.status == ModuleStatus::RollbackFailed {
+                    break;
+                }
+            }
+        }
+    }
+    record
+}
+
+struct Worker<'a> {
+    context: &'a RunContext<'a>,
+    target: &'a Target,
+    notes: &'a Notes,
+    phase: Phase,
+}
+
+impl Worker<'_> {
+    fn run(&self, attempts: &mut Vec<Attempt>) -> End {
+        let entry = match self.target.entry(self.phase, &self.context.supervisor.config.python) {
+            Ok(entry) => entry,
+            Err(reason) => return not_run(reason),
+        };
+        let name = &self.target.manifest.name;
+        let layout = &self.context.supervisor.layout;
+        let state = DeclaredPath::new(&layout.module_state(name).to_string_lossy());
+        let declared = self.target.declared().into_iter().chain(state);
+        let writable = match writable::resolve(layout, name, declared) {
+            Ok(writable) => writable,
+            Err(error) => return not_run(error.to_string()),
+        };
+        if self.context.check {
+            return self.attempts(&entry, &writable, None, attempts);
+        }
+        let checkpoint = match self.checkpoint(&writable) {
+            Ok(checkpoint) => checkpoint,
+            Err(reason) => return not_run(format!("did not run, since its checkpoint can't be taken: {reason}")),
+        };
+        if let Err(reason) = self.notes.begin(name, self.phase) {
+            return not_run(format!("did not run, since its start can't be written down: {reason}"));
+        }
+        let made = writable.iter().try_for_each(|entry| entry.make(&layout.machine()));
+        let end = match made {
+            Ok(()) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
+            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, false),
+        };
+        let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
+        if let End::Kept { .. } = end {
+            self.keep(&writable);
+        }
+        // A rollback that failed stays on the list: the next start tries again.
+        if !unsettled {
+            self.notes.settled(name);
+        }
+        end
+    }
+
+    fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {
+        let name = &self.target.manifest.name;
+        let layout = &self.context.supervisor.layout;
+        let state = layout.machine().locate(
+            &DeclaredPath::new(&layout.module_state(name).to_string_lossy()).map_err(|problem| problem.to_string())?,
+        );
+        fs::create_dir_all(&state).at("create", &state).map_err(|error| error.to_string())?;
+        // The same words each time: a slot that would say the same is kept as it is.
+        let description = format!("before a run of {name}");
+        self.context
+            .checkpoints()?
+            .begin(name, name, &description)
+            .paths(writable.iter().map(|entry| entry.path.clone()))
+            .seal(&layout.machine())
+            .map(crate::state::Sealed::into_backup)
+            .map_err(|error| error.to_string())
+    }
+
+    fn attempts(
+        &self,
+        entry: &Entry,
+        writable: &[Writable],
+        checkpoint: Option<&Backup>,
+        attempts: &mut Vec<Attempt>,
+    ) -> End {
+        let host = host(entry);
+        let mut number = 1;
+        loop {
+            let module = self.target.manifest.name.clone();
+            self.notes.event(Event::Started { module: module.clone(), phase: self.phase, attempt: number });
+            let scene = Scene { target: self.target, phase: self.phase, number, entry, writable };
+            let mut attempt = attempt::run(self.context, &scene, self.notes);
+            let judgement = judge(&attempt.outcome, host, number);
+            attempt.verdict = judgement.verdict;
+            let value = match &attempt.outcome {
+                Outcome::Reported { value } => Some(value.clone()),
+                _ => None,
+            };
+            let interrupted = attempt.outcome == Outcome::Cancelled;
+            attempts.push(attempt);
+            let message = judgement.message.unwrap_or_default();
+            match (judgement.verdict, checkpoint) {
+                (Verdict::Keep, _) => return End::Kept { value, updated: judgement.updated },
+                (Verdict::Restart, _) => {
+                    self.notes.event(Event::Restarting { module });
+                    number += 1;
+                }
+                (Verdict::RollBack | Verdict::Hold, Some(checkpoint)) => {
+                    return self.roll_back(message, value, checkpoint, interrupted);
+                }
+                (Verdict::RollBack | Verdict::Hold, None) => {
+                    return End::Failed { message, value, rollback: None, interrupted };
+                }
+            }
+        }
+    }
+
+    fn roll_back(&self, message: String, value: Option<Value>, checkpoint: &Backup, interrupted: bool) -> End {
+        let module = self.target.manifest.name.clone();
+        self.notes.event(Event::RollingBack { module, reason: message.clone() });
+        let mut rollback = undo::files(&self.context.supervisor.layout, &self.target.manifest.name, checkpoint);
+        if rollback.complete && self.target.installed && !interrupted {
+            undo::code(self.context, self.target, &message, &mut rollback);
+        }
+        End::Failed { message, value, rollback: Some(rollback), interrupted }
+    }
+
+    fn keep(&self, writable: &[Writable]) {
+        for entry in writable {
+            if let Err(error) = entry.tidy() {
+                self.notes.event(Event::Problem(format!("{}: {error}", self.target.manifest.name)));
+            }
+        }
+        if self.phase == Phase::Main
+            && self.target.installed
+            && let Err(error) = self.context.catalog.confirm(&self.target.manifest.name)
+        {
+            self.notes.event(Event::Problem(format!("{}: {error}", self.target.manifest.name)));
+        }
+    }
+}
+
+fn not_run(message: String) -> End {
+    End::Failed { message, value: None, rollback: None, interrupted: false }
+}
