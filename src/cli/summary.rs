@@ -1,7 +1,7 @@
 //! A run in words: a line a module, then what went wrong once more, with the command that shows more.
 
 use super::style::{Painter, Tone, between, local, printable};
-use updates::record::{Change, ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord, UpdateRecord};
+use updates::record::{Change, ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord, UpdateRecord, Verdict};
 
 /// The summary of `record`. `shown` is how a person can name the run, `last` or its id.
 pub fn summary(record: &RunRecord, shown: &str, painter: &Painter) -> String {
@@ -81,7 +81,12 @@ fn notes(update: &UpdateRecord) -> String {
 
 fn module_line(text: &mut String, module: &ModuleRecord, width: usize, painter: &Painter) {
     let (word, tone) = status_word(module.status);
-    let message = module.message.as_deref().map(|message| first_line(message, 120)).unwrap_or_default();
+    let restarted = module.attempts.iter().any(|attempt| attempt.verdict == Verdict::Restart);
+    let message = match module.message.as_deref() {
+        Some(message) => first_line(message, 120),
+        None if restarted => "restarted once, as it asked".to_owned(),
+        None => String::new(),
+    };
     let version = module.version.as_deref().unwrap_or("");
     let word = painter.paint(tone, &format!("{word:<12}"));
     line(text, &format!("  {word} {:<width$}  {version:<8}  {message}", printable(&module.module)));

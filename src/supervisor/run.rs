@@ -15,6 +15,7 @@ use super::select::{select, units_of_groups};
 use super::target::Target;
 use super::{RunContext, Supervisor, modules, recover, replace, sync};
 use crate::catalog::Catalog;
+use crate::fs::create_directory;
 use crate::history::History;
 use crate::record::{ExitStatus, ModuleStatus, RunKind, RunRecord};
 use crate::state::Store;
@@ -61,7 +62,14 @@ impl Supervisor {
     }
 
     pub(super) fn lock(&self, wait: Duration) -> Result<RunLock, RunError> {
-        Ok(RunLock::take(&self.layout.lock(), wait, || self.cancel.reason().is_some())?)
+        let lock = RunLock::take(&self.layout.lock(), wait, || self.cancel.reason().is_some())?;
+        // The supervisor's own places are there before a module runs that could make them in its stead.
+        let state = self.layout.state();
+        create_directory(state.parent().unwrap_or(&state), 0o755)?;
+        create_directory(&state, 0o700)?;
+        create_directory(&self.layout.modules(), 0o755)?;
+        create_directory(&self.layout.settings(), 0o755)?;
+        Ok(lock)
     }
 }
 

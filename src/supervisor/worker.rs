@@ -24,7 +24,29 @@ enum End {
     /// It ran well.
     Kept { value: Option<Value>, updated: bool },
     /// It failed; what it did was taken back as far as the rollback says.
-    Failed { message: String, value: Option<Value>, rollback: Option<RollbackRecord>, interrupted: bool },
+    Failed { message: String, value: Option<Value>, rollback: Option<RollbackRecord>, why: Why },
+}
+
+/// Whose doing a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The module's: its version is not to be trusted.
+    Module,
+    /// Its surroundings': it never had its turn, and the same version may well run tomorrow.
+    Surroundings,
+    /// Somebody ended the run.
+    Interrupted,
+}
+
+impl Why {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Cancelled => Why::Interrupted,
+            // What can't be executed is the module's own file; every other step is the sandbox's.
+            Outcome::NotStarted { step, .. } if step != "exec" => Why::Surroundings,
+            _ => Why::Module,
+        }
+    }
 }
 
 /// Runs one module and says what became of it.
@@ -56,20 +78,20 @@ pub(super) fn run(context: &RunContext<'_>, target: &Target, notes: &Notes) -> M
                     record.result = value;
                 }
             }
-            End::Failed { message, value, rollback, interrupted } => {
+            End::Failed { message, value, rollback, why } => {
                 let code = rollback.as_ref().is_some_and(|rollback| rollback.code);
                 record.status = match &rollback {
                     Some(rollback) if !rollback.complete => ModuleStatus::RollbackFailed,
-                    _ if interrupted => ModuleStatus::Interrupted,
-                    Some(_) => ModuleStatus::RolledBack,
-                    None => ModuleStatus::Failed,
+                    _ if why == Why::Interrupted => ModuleStatus::Interrupted,
+                    Some(_) if why == Why::Module => ModuleStatus::RolledBack,
+                    _ => ModuleStatus::Failed,
                 };
                 let what = if phase == Phase::Maintenance { "maintenance: " } else { "" };
                 record.message = Some(format!("{what}{message}"));
                 record.result = value.or(record.result);
                 record.rollback = rollback;
                 // Code that was taken back is not the code that was to run next; a person decides about the rest.
-                if code || interrupted || record.status == ModuleStatus::RollbackFailed {
+                if code || why == Why::Interrupted || record.status == ModuleStatus::RollbackFailed {
                     break;
                 }
             }
@@ -112,7 +134,7 @@ impl Worker<'_> {
         let made = writable.iter().try_for_each(|entry| entry.make(&layout.machine()));
         let end = match made {
             Ok(()) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
-            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, false),
+            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, Why::Surroundings),
         };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
         if let End::Kept { .. } = end {
@@ -163,7 +185,7 @@ impl Worker<'_> {
                 Outcome::Reported { value } => Some(value.clone()),
                 _ => None,
             };
-            let interrupted = attempt.outcome == Outcome::Cancelled;
+            let why = Why::of(&attempt.outcome);
             attempts.push(attempt);
             let message = judgement.message.unwrap_or_default();
             match (judgement.verdict, checkpoint) {
@@ -173,23 +195,23 @@ impl Worker<'_> {
                     number += 1;
                 }
                 (Verdict::RollBack | Verdict::Hold, Some(checkpoint)) => {
-                    return self.roll_back(message, value, checkpoint, interrupted);
+                    return self.roll_back(message, value, checkpoint, why);
                 }
                 (Verdict::RollBack | Verdict::Hold, None) => {
-                    return End::Failed { message, value, rollback: None, interrupted };
+                    return End::Failed { message, value, rollback: None, why };
                 }
             }
         }
     }
 
-    fn roll_back(&self, message: String, value: Option<Value>, checkpoint: &Backup, interrupted: bool) -> End {
+    fn roll_back(&self, message: String, value: Option<Value>, checkpoint: &Backup, why: Why) -> End {
         let module = self.target.manifest.name.clone();
         self.notes.event(Event::RollingBack { module, reason: message.clone() });
         let mut rollback = undo::files(&self.context.supervisor.layout, &self.target.manifest.name, checkpoint);
-        if rollback.complete && self.target.installed && !interrupted {
-            undo::code(self.context, self.target, &message, &mut rollback);
+        if rollback.complete && self.target.installed && why != Why::Interrupted {
+            undo::code(self.context, self.target, why == Why::Module, &message, &mut rollback);
         }
-        End::Failed { message, value, rollback: Some(rollback), interrupted }
+        End::Failed { message, value, rollback: Some(rollback), why }
     }
 
     fn keep(&self, writable: &[Writable]) {
@@ -208,5 +230,5 @@ impl Worker<'_> {
 }
 
 fn not_run(message: String) -> End {
-    End::Failed { message, value: None, rollback: None, interrupted: false }
+    End::Failed { message, value: None, rollback: None, why: Why::Surroundings }
 }
