@@ -15,7 +15,7 @@ use super::target::{Target, host};
 use super::verdict::judge;
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, undo};
-use crate::fs::IoContext;
+use crate::fs::{IoContext, PathError};
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::state::Backup;
 
@@ -115,6 +115,13 @@ impl Worker<'_> {
         };
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
+        // Before the paths are resolved: with a state directory that is not there yet, the checkpoint would cover the
+        // folder above it, and a rollback what other modules have put there meanwhile.
+        if !self.context.check
+            && let Err(error) = self.make_state_directory()
+        {
+            return not_run(error.to_string());
+        }
         let state = DeclaredPath::new(&layout.module_state(name).to_string_lossy());
         let declared = self.target.declared().into_iter().chain(state);
         let writable = match writable::resolve(layout, name, declared) {
@@ -147,13 +154,16 @@ impl Worker<'_> {
         end
     }
 
+    fn make_state_directory(&self) -> Result<(), PathError> {
+        let layout = &self.context.supervisor.layout;
+        let state = layout.module_state(&self.target.manifest.name);
+        let place = layout.root().join(state.strip_prefix("/").unwrap_or(&state));
+        fs::create_dir_all(&place).at("create", &place)
+    }
+
     fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
-        let state = layout.machine().locate(
-            &DeclaredPath::new(&layout.module_state(name).to_string_lossy()).map_err(|problem| problem.to_string())?,
-        );
-        fs::create_dir_all(&state).at("create", &state).map_err(|error| error.to_string())?;
         // The same words each time: a slot that would say the same is kept as it is.
         let description = format!("before a run of {name}");
         self.context
