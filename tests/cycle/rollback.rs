@@ -119,8 +119,8 @@ fn the_failure_of_one_touches_no_other() {
     source.publish(&[&app("2.0.0", true), &writes("before"), &writes("zafter")]);
     let (ran, record) = root.run(&["--source", source.path()]);
     ran.expect(20);
-    assert_eq!(module(&record, "before")["status"], "succeeded");
-    assert_eq!(module(&record, "zafter")["status"], "succeeded");
+    assert_eq!(module(&record, "before")["status"], "succeeded", "{record:#}");
+    assert_eq!(module(&record, "zafter")["status"], "succeeded", "{record:#}");
     assert!(root.exists("/srv/before/done") && root.exists("/srv/zafter/done"));
 }
 
@@ -147,16 +147,15 @@ fn what_neighbours_did_meanwhile_below_the_same_new_folder_is_not_rolled_back() 
 }
 
 #[test]
-fn a_module_may_not_write_beside_what_it_declared_because_the_parent_is_new() {
-    let code = "import os\ndef main(args):\n    seen = {}\n    \
-                for path in ('/srv/new/beside', '/var/lib/updates/state/other'):\n        try:\n            \
-                os.makedirs(path)\n            seen[path] = 'made'\n        except OSError as error:\n            \
-                seen[path] = 'refused'\n    return {'success': True, 'seen': seen}\n";
+fn what_neighbours_did_meanwhile_in_their_state_directories_is_not_rolled_back() {
     let root = Root::new();
-    root.install(&Module::python("app", "1", code).declares(&["/srv/new/app/"]));
-    let (_, record) = root.run(&["--no-sync"]);
-    let expected = json!({"/srv/new/beside": "refused", "/var/lib/updates/state/other": "refused"});
-    assert_eq!(module(&record, "app")["result"]["seen"], expected, "{record:#}");
+    root.folder("/srv/bad").folder("/srv/good");
+    root.install(&neighbour("bad", "/srv/bad", true)).install(&neighbour("good", "/srv/good", false));
+    let (ran, record) = root.run(&["--no-sync", "--jobs", "2"]);
+    ran.expect(20);
+    assert_eq!(statuses(&record), ["bad: rolled_back", "good: succeeded"]);
+    assert_eq!(root.read("/var/lib/updates/state/good/file"), "good");
+    assert!(!root.exists("/var/lib/updates/state/bad/file"));
 }
 
 #[test]
