@@ -3,8 +3,6 @@
 //! The order keeps the law "done or undone": the checkpoint is durable, then the row that says "running" is durable, then
 //! placeholders are made and the module runs; the row goes only when the module is settled.
 
-use std::fs;
-
 use serde_json::Value;
 use updates_protocol::{DeclaredPath, Entry, Phase};
 
@@ -15,7 +13,7 @@ use super::target::{Target, host};
 use super::verdict::judge;
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, undo};
-use crate::fs::IoContext;
+use crate::fs::create_directory;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::state::Backup;
 
@@ -115,7 +113,10 @@ impl Worker<'_> {
         };
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
-        let state = DeclaredPath::new(&layout.module_state(name).to_string_lossy());
+        let state = match self.state_directory() {
+            Ok(state) => state,
+            Err(reason) => return not_run(reason),
+        };
         let declared = self.target.declared().into_iter().chain(state);
         let writable = match writable::resolve(layout, name, declared) {
             Ok(writable) => writable,
@@ -147,13 +148,23 @@ impl Worker<'_> {
         end
     }
 
+    /// The module's own state directory. Made before anything is looked at, so that it is never one of the paths that
+    /// are absent: the folder above it is shared with every other module. `None` in a check of one that never ran.
+    fn state_directory(&self) -> Result<Option<DeclaredPath>, String> {
+        let layout = &self.context.supervisor.layout;
+        let path = layout.module_state(&self.target.manifest.name);
+        let declared = DeclaredPath::new(&path.to_string_lossy()).map_err(|problem| problem.to_string())?;
+        let place = layout.machine().locate(&declared);
+        if self.context.check {
+            return Ok(place.is_dir().then_some(declared));
+        }
+        create_directory(&place, 0o700).map_err(|error| error.to_string())?;
+        Ok(Some(declared))
+    }
+
     fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
-        let state = layout.machine().locate(
-            &DeclaredPath::new(&layout.module_state(name).to_string_lossy()).map_err(|problem| problem.to_string())?,
-        );
-        fs::create_dir_all(&state).at("create", &state).map_err(|error| error.to_string())?;
         // The same words each time: a slot that would say the same is kept as it is.
         let description = format!("before a run of {name}");
         self.context
