@@ -3,8 +3,6 @@
 //! The order keeps the law "done or undone": the checkpoint is durable, then the row that says "running" is durable, then
 //! placeholders are made and the module runs; the row goes only when the module is settled.
 
-use std::fs;
-
 use serde_json::Value;
 use updates_protocol::{DeclaredPath, Entry, Phase};
 
@@ -15,7 +13,7 @@ use super::target::{Target, host};
 use super::verdict::judge;
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, undo};
-use crate::fs::{IoContext, PathError};
+use crate::fs::create_directory;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::state::Backup;
 
@@ -115,14 +113,10 @@ impl Worker<'_> {
         };
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
-        // Before the paths are resolved: with a state directory that is not there yet, the checkpoint would cover the
-        // folder above it, and a rollback what other modules have put there meanwhile.
-        if !self.context.check
-            && let Err(error) = self.make_state_directory()
-        {
-            return not_run(error.to_string());
-        }
-        let state = DeclaredPath::new(&layout.module_state(name).to_string_lossy());
+        let state = match self.state_directory() {
+            Ok(state) => state,
+            Err(reason) => return not_run(reason),
+        };
         let declared = self.target.declared().into_iter().chain(state);
         let writable = match writable::resolve(layout, name, declared) {
             Ok(writable) => writable,
@@ -154,11 +148,18 @@ impl Worker<'_> {
         end
     }
 
-    fn make_state_directory(&self) -> Result<(), PathError> {
+    /// The module's own state directory. Made before anything is looked at, so that it is never one of the paths that
+    /// are absent: the folder above it is shared with every other module. `None` in a check of one that never ran.
+    fn state_directory(&self) -> Result<Option<DeclaredPath>, String> {
         let layout = &self.context.supervisor.layout;
-        let state = layout.module_state(&self.target.manifest.name);
-        let place = layout.root().join(state.strip_prefix("/").unwrap_or(&state));
-        fs::create_dir_all(&place).at("create", &place)
+        let path = layout.module_state(&self.target.manifest.name);
+        let declared = DeclaredPath::new(&path.to_string_lossy()).map_err(|problem| problem.to_string())?;
+        let place = layout.machine().locate(&declared);
+        if self.context.check {
+            return Ok(place.is_dir().then_some(declared));
+        }
+        create_directory(&place, 0o700).map_err(|error| error.to_string())?;
+        Ok(Some(declared))
     }
 
     fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {
