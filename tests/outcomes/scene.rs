@@ -67,6 +67,8 @@ pub fn run(module: &Module) -> Scene {
     root.write_as("/srv/app/doomed", "still here\n", 0o4750, 1000, 1_100_000_000);
     std::os::unix::fs::symlink("app.conf", root.at("/srv/app/link")).unwrap();
     fs::create_dir(root.at("/srv/app/empty")).unwrap();
+    // A place of the supervisor, which it makes itself otherwise.
+    root.folder("/etc/updates");
     root.install(module);
     let before = root.machine();
     let (ran, record) = root.run(&["--no-sync"]);
