@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::{Module, Root, Source, Tree};
+use super::support::{Module, Root, Source, Tree, normal, until};
 use super::{changes, module, statuses};
 
 /// Writes its version into its declared file, and fails when told to.
@@ -156,6 +156,42 @@ fn what_neighbours_did_meanwhile_in_their_state_directories_is_not_rolled_back()
     assert_eq!(statuses(&record), ["bad: rolled_back", "good: succeeded"]);
     assert_eq!(root.read("/var/lib/updates/state/good/file"), "good");
     assert!(!root.exists("/var/lib/updates/state/bad/file"));
+}
+
+#[test]
+fn a_rollback_that_fails_needs_a_person_and_the_module_does_not_run_before_it_is_put_back() {
+    let code = "import os, time\ndef main(args):\n    open('/srv/app/file', 'w').write('after')\n    \
+                open('/srv/app/here', 'w').close()\n    while not os.path.exists('/srv/app/go'):\n        \
+                time.sleep(0.01)\n    raise OSError('no luck')\n";
+    let root = Root::new();
+    root.write("/srv/app/file", "before").install(&Module::python("app", "1", code).declares(&["/srv/app/"]));
+    root.install(&Module::idle("other", "1"));
+    let run = root.start(&["--json", "run", "--no-sync"]);
+    until("the module runs", || root.exists("/srv/app/here"));
+    // As by a disk that loses a bit: what was saved is not what it was.
+    let saved = "/var/lib/updates/checkpoints/app_backup/files/srv/app/file";
+    let content = root.read(saved);
+    root.write(saved, "brfore").write("/srv/app/go", "");
+    let ran = run.end();
+    ran.expect(21);
+    let record = ran.json();
+    assert_eq!(statuses(&record), ["app: rollback_failed", "other: succeeded"]);
+    insta::assert_json_snapshot!(normal(&module(&record, "app")["rollback"], root.path()));
+    assert_eq!(root.read("/srv/app/file"), "after", "a damaged slot must not touch anything");
+    let status = root.updates(&["status"]);
+    assert!(status.stdout.contains("NEEDS YOU"), "{}", status.stdout);
+
+    let (ran, record) = root.run(&["--no-sync"]);
+    ran.expect(21);
+    assert_eq!(statuses(&record), ["app: rollback_failed", "other: succeeded"]);
+    assert_eq!(root.read("/srv/app/file"), "after", "it ran although it was not put back");
+
+    root.write(saved, content);
+    let (ran, record) = root.run(&["--no-sync", "other"]);
+    ran.expect(0);
+    assert_eq!(record["recovered"][0]["complete"], true, "{record:#}");
+    assert_eq!(root.read("/srv/app/file"), "before");
+    assert!(!root.exists("/srv/app/go") && !root.exists("/srv/app/here"));
 }
 
 #[test]
