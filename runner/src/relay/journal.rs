@@ -47,9 +47,15 @@ pub(super) struct Journal {
     seq: u64,
     sent: usize,
     tail: Option<Tail>,
+    dropped: u64,
 }
 
 impl Journal {
+    /// Counts bytes of a line that were cut before it came here.
+    pub(super) fn clipped(&mut self, bytes: usize) {
+        self.dropped = self.dropped.saturating_add(bytes as u64);
+    }
+
     /// Passes a message on, or keeps it for the end.
     pub(super) fn log(
         &mut self,
@@ -96,9 +102,9 @@ impl Journal {
         })
     }
 
-    /// Passes on what was kept for the end.
-    pub(super) fn finish(&mut self, supervisor: &mut Supervisor) -> Result<(), Lost> {
-        let Some(mut tail) = self.tail.take() else { return Ok(()) };
+    /// Passes on what was kept for the end. Returns how many bytes are missing.
+    pub(super) fn finish(&mut self, supervisor: &mut Supervisor) -> Result<u64, Lost> {
+        let Some(mut tail) = self.tail.take() else { return Ok(self.dropped) };
         let skipped = tail.skip_lines();
         if tail.cut_lines > 0 {
             let text = format!("{} lines of the log, {} bytes, were cut here", tail.cut_lines, tail.cut_bytes);
@@ -115,7 +121,7 @@ impl Journal {
                 self.send(supervisor, Piece { time, level, source, text: line.to_owned(), fields: None, lines: 1 })?;
             }
         }
-        Ok(())
+        Ok(self.dropped.saturating_add(tail.cut_bytes as u64))
     }
 
     fn send(&mut self, supervisor: &mut Supervisor, piece: Piece) -> Result<(), Lost> {

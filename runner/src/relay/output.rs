@@ -93,6 +93,7 @@ impl Sink for Printer<'_> {
             }
             None => {
                 let text = String::from_utf8_lossy(kept);
+                self.module.clipped(length - kept.len());
                 let text = if length > kept.len() { note(&text, length - kept.len()) } else { text.into_owned() };
                 self.module.print(self.source, text)
             }

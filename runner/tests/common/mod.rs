@@ -203,7 +203,7 @@ impl Live {
                     let error = Some("not granted".to_owned());
                     self.send(&SupervisorMessage::Reply(Reply { id, ok: None, error }));
                 }
-                RunnerMessage::Result { value, usage, exit, garbled } => {
+                RunnerMessage::Result { value, usage, exit, garbled, .. } => {
                     assert!(run.exit.is_none(), "two results");
                     (run.value, run.usage, run.exit, run.garbled) = (value, usage, Some(exit), garbled);
                 }
