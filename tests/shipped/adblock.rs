@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::files::Without;
 use super::http::Web;
 use super::resolver::Resolver;
 use super::scene::{Scene, assert_step};
@@ -17,7 +18,9 @@ fn scene(web: &Web) -> Scene {
     for (name, url) in [("hosts", web.url("/hosts")), ("adblock", web.url("/adblock"))] {
         scene.replace(copy_of(&url), &format!("[{name}]"));
     }
-    scene.replace(web.address(), "[server]").fold(&["sources.json"]);
+    scene
+        .replace(web.address(), "[server]")
+        .without(Without { content_of: vec!["sources.json"], ..Without::default() });
     web.put("/hosts", HOSTS).put("/adblock", ADBLOCK);
     scene.root.write("/etc/adblock/own.txt", "own.example\nBANNER.example.\n");
     scene.root.write("/etc/unbound/unbound.conf.d/local.conf", "server:\n    local-zone: \"lan\" static\n");

@@ -10,20 +10,29 @@ use sha2::{Digest, Sha256};
 /// Longest content that is shown as it is, in bytes.
 const SHOWN: usize = 4000;
 
+/// What is not looked into, by the last component of its path.
+#[derive(Default)]
+pub struct Without {
+    /// Names of which the content is not shown.
+    pub content_of: Vec<&'static str>,
+    /// Beginnings of names that are left out altogether.
+    pub beginning: Vec<&'static str>,
+}
+
 /// Files and folders by path, each with its line.
 pub struct Files(BTreeMap<String, String>);
 
 impl Files {
-    /// What is below `root`, but for the paths `without` and the content of folders named in `folded`.
-    pub fn of(root: &Path, without: &[&str], folded: &[&str]) -> Self {
+    /// What is below `root`, but for the paths `left_out` and what `without` names.
+    pub fn of(root: &Path, left_out: &[&str], without: &Without) -> Self {
         let mut files = Self(BTreeMap::new());
-        files.walk(root, root, without, folded);
+        files.walk(root, root, left_out, without);
         files
     }
 
     /// Adds what lies at `path` below `root`.
-    pub fn add(&mut self, root: &Path, path: &str, folded: &[&str]) {
-        self.walk(root, &root.join(path), &[], folded);
+    pub fn add(&mut self, root: &Path, path: &str, without: &Without) {
+        self.walk(root, &root.join(path), &[], without);
     }
 
     /// Forgets the one file or folder at `path`.
@@ -47,30 +56,31 @@ impl Files {
         lines.into_values().collect()
     }
 
-    fn walk(&mut self, root: &Path, path: &Path, without: &[&str], folded: &[&str]) {
+    fn walk(&mut self, root: &Path, path: &Path, left_out: &[&str], without: &Without) {
         let Ok(metadata) = fs::symlink_metadata(path) else { return };
         let relative = path.strip_prefix(root).unwrap();
-        if without.iter().any(|left_out| relative.starts_with(left_out)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let named = without.beginning.iter().any(|beginning| name.starts_with(beginning));
+        if named || left_out.iter().any(|each| relative.starts_with(each)) {
             return;
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_folded = folded.iter().any(|each| name == *each);
+        let closed = without.content_of.contains(&&*name);
         let rights = format!("{:04o} {}:{}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
         let node = if metadata.is_symlink() {
             format!("link to {}", fs::read_link(path).unwrap().display())
         } else if metadata.is_dir() {
-            format!("folder {rights}{}", if is_folded { ", not listed" } else { "" })
+            format!("folder {rights}{}", if closed { ", not shown" } else { "" })
         } else if metadata.is_file() {
-            format!("file {rights}{}", if is_folded { ", not shown".to_owned() } else { content(path) })
+            format!("file {rights}{}", if closed { ", not shown".to_owned() } else { content(path) })
         } else {
             format!("other {rights}")
         };
         if !relative.as_os_str().is_empty() {
             self.0.insert(relative.to_string_lossy().into_owned(), node);
         }
-        if metadata.is_dir() && !is_folded {
+        if metadata.is_dir() && !closed {
             for entry in fs::read_dir(path).unwrap() {
-                self.walk(root, &entry.unwrap().path(), without, folded);
+                self.walk(root, &entry.unwrap().path(), left_out, without);
             }
         }
     }

@@ -14,3 +14,4 @@ mod migrations;
 mod permissions;
 mod resolver;
 mod scene;
+mod venvs;
