@@ -88,12 +88,13 @@ impl Screen {
     fn status(&mut self, module: &str, text: &str) {
         if let Some(live) = &mut self.live {
             let bar = live.lines.entry(module.to_owned()).or_insert_with(|| {
-                let bar = live.bars.add(ProgressBar::new_spinner());
-                if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:.bold}  {wide_msg}") {
-                    bar.set_style(style);
-                }
+                let style = ProgressStyle::with_template("{spinner} {prefix:.bold}  {wide_msg}");
+                let bar = ProgressBar::new_spinner()
+                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+                    .with_prefix(printable(module));
+                let bar = live.bars.add(bar);
                 bar.enable_steady_tick(Duration::from_millis(120));
-                bar.with_prefix(printable(module))
+                bar
             });
             bar.set_message(text.to_owned());
         }

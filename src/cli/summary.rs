@@ -120,6 +120,7 @@ fn failures(text: &mut String, record: &RunRecord, shown: &str, painter: &Painte
         _ if failed.is_empty() && record.kind == RunKind::Check => {
             line(text, &format!("{} checked; nothing was changed.", modules(count)))
         }
+        _ if count == 0 && !record.recovered.is_empty() => {}
         _ if failed.is_empty() => line(text, &painter.paint(Tone::Good, &format!("{} ran well.", modules(count)))),
         _ => {}
     }

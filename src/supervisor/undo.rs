@@ -27,9 +27,9 @@ pub(super) fn files(layout: &Layout, module: &ModuleName, checkpoint: &Backup) -
     record
 }
 
-/// Holds a version that has not proved itself, and puts the one before back in its place. A version that ran well once is
-/// left alone: it is not its code that is new.
-pub(super) fn code(context: &RunContext<'_>, target: &Target, reason: &str, record: &mut RollbackRecord) {
+/// Puts the version before back in the place of one that has not proved itself. A version that ran well once is left
+/// alone: it is not its code that is new. With `hold` the version is not installed again until it changes.
+pub(super) fn code(context: &RunContext<'_>, target: &Target, hold: bool, reason: &str, record: &mut RollbackRecord) {
     if !target.unconfirmed {
         return;
     }
@@ -41,11 +41,8 @@ pub(super) fn code(context: &RunContext<'_>, target: &Target, reason: &str, reco
         since: jiff::Timestamp::now().to_string(),
     };
     // Held first: killed between the two, the version is still in place, fails again and is taken back then.
-    let done = context
-        .catalog
-        .hold(name, held)
-        .map_err(|error| error.to_string())
-        .and_then(|()| context.catalog.revert(name).map_err(|error| error.to_string()));
+    let held = if hold { context.catalog.hold(name, held).map_err(|error| error.to_string()) } else { Ok(()) };
+    let done = held.and_then(|()| context.catalog.revert(name).map_err(|error| error.to_string()));
     match done {
         Ok(Reverted::Nothing) => {}
         Ok(Reverted::Previous(_) | Reverted::Removed) => record.code = true,

@@ -3,8 +3,6 @@
 //! The order keeps the law "done or undone": the checkpoint is durable, then the row that says "running" is durable, then
 //! placeholders are made and the module runs; the row goes only when the module is settled.
 
-use std::fs;
-
 use serde_json::Value;
 use updates_protocol::{DeclaredPath, Entry, Phase};
 
@@ -15,7 +13,7 @@ use super::target::{Target, host};
 use super::verdict::judge;
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, undo};
-use crate::fs::IoContext;
+use crate::fs::create_directory;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::state::Backup;
 
@@ -24,7 +22,29 @@ enum End {
     /// It ran well.
     Kept { value: Option<Value>, updated: bool },
     /// It failed; what it did was taken back as far as the rollback says.
-    Failed { message: String, value: Option<Value>, rollback: Option<RollbackRecord>, interrupted: bool },
+    Failed { message: String, value: Option<Value>, rollback: Option<RollbackRecord>, why: Why },
+}
+
+/// Whose doing a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The module's: its version is not to be trusted.
+    Module,
+    /// Its surroundings': it never had its turn, and the same version may well run tomorrow.
+    Surroundings,
+    /// Somebody ended the run.
+    Interrupted,
+}
+
+impl Why {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Cancelled => Why::Interrupted,
+            // What can't be executed is the module's own file; every other step is the sandbox's.
+            Outcome::NotStarted { step, .. } if step != "exec" => Why::Surroundings,
+            _ => Why::Module,
+        }
+    }
 }
 
 /// Runs one module and says what became of it.
@@ -56,20 +76,20 @@ pub(super) fn run(context: &RunContext<'_>, target: &Target, notes: &Notes) -> M
                     record.result = value;
                 }
             }
-            End::Failed { message, value, rollback, interrupted } => {
+            End::Failed { message, value, rollback, why } => {
                 let code = rollback.as_ref().is_some_and(|rollback| rollback.code);
                 record.status = match &rollback {
                     Some(rollback) if !rollback.complete => ModuleStatus::RollbackFailed,
-                    _ if interrupted => ModuleStatus::Interrupted,
-                    Some(_) => ModuleStatus::RolledBack,
-                    None => ModuleStatus::Failed,
+                    _ if why == Why::Interrupted => ModuleStatus::Interrupted,
+                    Some(_) if why == Why::Module => ModuleStatus::RolledBack,
+                    _ => ModuleStatus::Failed,
                 };
                 let what = if phase == Phase::Maintenance { "maintenance: " } else { "" };
                 record.message = Some(format!("{what}{message}"));
                 record.result = value.or(record.result);
                 record.rollback = rollback;
                 // Code that was taken back is not the code that was to run next; a person decides about the rest.
-                if code || interrupted || record.status == ModuleStatus::RollbackFailed {
+                if code || why == Why::Interrupted || record.status == ModuleStatus::RollbackFailed {
                     break;
                 }
             }
@@ -93,7 +113,10 @@ impl Worker<'_> {
         };
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
-        let state = DeclaredPath::new(&layout.module_state(name).to_string_lossy());
+        let state = match self.state_directory() {
+            Ok(state) => state,
+            Err(reason) => return not_run(reason),
+        };
         let declared = self.target.declared().into_iter().chain(state);
         let writable = match writable::resolve(layout, name, declared) {
             Ok(writable) => writable,
@@ -112,7 +135,7 @@ impl Worker<'_> {
         let made = writable.iter().try_for_each(|entry| entry.make(&layout.machine()));
         let end = match made {
             Ok(()) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
-            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, false),
+            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, Why::Surroundings),
         };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
         if let End::Kept { .. } = end {
@@ -125,13 +148,23 @@ impl Worker<'_> {
         end
     }
 
+    /// The module's own state directory. Made before anything is looked at, so that it is never one of the paths that
+    /// are absent: the folder above it is shared with every other module. `None` in a check of one that never ran.
+    fn state_directory(&self) -> Result<Option<DeclaredPath>, String> {
+        let layout = &self.context.supervisor.layout;
+        let path = layout.module_state(&self.target.manifest.name);
+        let declared = DeclaredPath::new(&path.to_string_lossy()).map_err(|problem| problem.to_string())?;
+        let place = layout.machine().locate(&declared);
+        if self.context.check {
+            return Ok(place.is_dir().then_some(declared));
+        }
+        create_directory(&place, 0o700).map_err(|error| error.to_string())?;
+        Ok(Some(declared))
+    }
+
     fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
-        let state = layout.machine().locate(
-            &DeclaredPath::new(&layout.module_state(name).to_string_lossy()).map_err(|problem| problem.to_string())?,
-        );
-        fs::create_dir_all(&state).at("create", &state).map_err(|error| error.to_string())?;
         // The same words each time: a slot that would say the same is kept as it is.
         let description = format!("before a run of {name}");
         self.context
@@ -163,7 +196,7 @@ impl Worker<'_> {
                 Outcome::Reported { value } => Some(value.clone()),
                 _ => None,
             };
-            let interrupted = attempt.outcome == Outcome::Cancelled;
+            let why = Why::of(&attempt.outcome);
             attempts.push(attempt);
             let message = judgement.message.unwrap_or_default();
             match (judgement.verdict, checkpoint) {
@@ -173,23 +206,23 @@ impl Worker<'_> {
                     number += 1;
                 }
                 (Verdict::RollBack | Verdict::Hold, Some(checkpoint)) => {
-                    return self.roll_back(message, value, checkpoint, interrupted);
+                    return self.roll_back(message, value, checkpoint, why);
                 }
                 (Verdict::RollBack | Verdict::Hold, None) => {
-                    return End::Failed { message, value, rollback: None, interrupted };
+                    return End::Failed { message, value, rollback: None, why };
                 }
             }
         }
     }
 
-    fn roll_back(&self, message: String, value: Option<Value>, checkpoint: &Backup, interrupted: bool) -> End {
+    fn roll_back(&self, message: String, value: Option<Value>, checkpoint: &Backup, why: Why) -> End {
         let module = self.target.manifest.name.clone();
         self.notes.event(Event::RollingBack { module, reason: message.clone() });
         let mut rollback = undo::files(&self.context.supervisor.layout, &self.target.manifest.name, checkpoint);
-        if rollback.complete && self.target.installed && !interrupted {
-            undo::code(self.context, self.target, &message, &mut rollback);
+        if rollback.complete && self.target.installed && why != Why::Interrupted {
+            undo::code(self.context, self.target, why == Why::Module, &message, &mut rollback);
         }
-        End::Failed { message, value, rollback: Some(rollback), interrupted }
+        End::Failed { message, value, rollback: Some(rollback), why }
     }
 
     fn keep(&self, writable: &[Writable]) {
@@ -208,5 +241,5 @@ impl Worker<'_> {
 }
 
 fn not_run(message: String) -> End {
-    End::Failed { message, value: None, rollback: None, interrupted: false }
+    End::Failed { message, value: None, rollback: None, why: Why::Surroundings }
 }

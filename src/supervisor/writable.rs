@@ -30,6 +30,9 @@ pub struct Entry {
 pub enum EntryState {
     /// A file, folder or whatever can be mounted.
     Present,
+    /// A folder of the machine that shines through below `--root`, and is not in that tree yet: writes will land in a new
+    /// one there.
+    Below,
     /// A symbolic link: saved, but not writable, since a mount would follow it.
     Link,
     /// Nothing; to be made so that there is something to mount.
@@ -177,7 +180,9 @@ fn look(machine: &Machine, path: DeclaredPath) -> Result<Entry, WritableError> {
             }
         }
     }
-    Ok(Entry { place: machine.locate(&path), path, state: EntryState::Present })
+    let place = machine.locate(&path);
+    let state = if place.symlink_metadata().is_ok() { EntryState::Present } else { EntryState::Below };
+    Ok(Entry { place, path, state })
 }
 
 // Below `--root` the machine's own folders shine through: one that only they have is a folder that exists.
@@ -207,9 +212,8 @@ impl Entry {
     pub fn make(&self, machine: &Machine) -> Result<(), PathError> {
         match &self.state {
             EntryState::Link => return Ok(()),
-            EntryState::Present if self.place.symlink_metadata().is_ok() => return Ok(()),
-            // Only the machine below has it: a folder that writes will land in.
-            EntryState::Present => create_folders(machine, &self.path, &self.place)?,
+            EntryState::Present => return Ok(()),
+            EntryState::Below => create_folders(machine, &self.path, &self.place)?,
             EntryState::Absent(Placeholder::Folder(inner)) => {
                 create_folders(machine, &self.path, &self.place)?;
                 for folder in inner {
@@ -247,6 +251,8 @@ impl Entry {
                 }
                 remove_if_empty(&self.place)
             }
+            // A folder that only the machine below had, and that nothing was written to.
+            EntryState::Below => remove_if_empty(&self.place),
             EntryState::Present | EntryState::Link => Ok(()),
         }
     }
