@@ -79,10 +79,12 @@ pub(super) fn state_directory(context: &RunContext<'_>, name: &ModuleName) -> Pl
     let layout = &context.supervisor.layout;
     let target = layout.module_state(name);
     let source = layout.root().join(target.strip_prefix("/").unwrap_or(&target));
-    if context.check && !source.is_dir() {
-        return Place { source: context.empty.clone(), target: Path::new("/run/updates/state").join(name.as_str()) };
+    match &context.empty {
+        Some(empty) if !source.is_dir() => {
+            Place { source: empty.clone(), target: Path::new("/run/updates/state").join(name.as_str()) }
+        }
+        _ => Place { source, target },
     }
-    Place { source, target }
 }
 
 fn inside(layout: &Layout, path: &Path) -> PathBuf {
