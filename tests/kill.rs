@@ -152,6 +152,7 @@ fn is_former_code(name: &str) -> bool {
 fn assert_tidy(root: &Root, what: &str) {
     let modules: Vec<_> = names(&root.modules()).into_iter().filter(|name| !is_former_code(name)).collect();
     assert_eq!(modules, ["fails", "idle", "many", "restarts", "upgrades"], "{what}: modules/");
+    assert_eq!(names(root.temporary()), Vec::<String>::new(), "{what}: left in TMPDIR");
     for folder in
         ["/var/lib/updates/checkpoints", "/var/lib/updates/catalog", "/usr/local/lib/updates", "/var/lib/updates"]
     {
