@@ -160,7 +160,9 @@ fn of_a_group_the_first_implementation_whose_service_is_active_runs() {
     ];
     for (active, expected) in cases {
         let root = root_with_active(active);
-        all.iter().for_each(|module| drop(root.install(module)));
+        for module in &all {
+            root.install(module);
+        }
         let (ran, record) = root.run(&["--no-sync"]);
         ran.expect(0);
         let ran: Vec<_> = statuses(&record).into_iter().filter(|status| !status.ends_with(": skipped")).collect();
