@@ -63,12 +63,9 @@ impl Supervisor {
 
     pub(super) fn lock(&self, wait: Duration) -> Result<RunLock, RunError> {
         let lock = RunLock::take(&self.layout.lock(), wait, || self.cancel.reason().is_some())?;
-        // The supervisor's own places are there before a module runs that could make them in its stead.
         let state = self.layout.state();
         create_directory(state.parent().unwrap_or(&state), 0o755)?;
         create_directory(&state, 0o700)?;
-        create_directory(&self.layout.modules(), 0o755)?;
-        create_directory(&self.layout.settings(), 0o755)?;
         Ok(lock)
     }
 }

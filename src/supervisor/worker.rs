@@ -3,6 +3,8 @@
 //! The order keeps the law "done or undone": the checkpoint is durable, then the row that says "running" is durable, then
 //! placeholders are made and the module runs; the row goes only when the module is settled.
 
+use std::path::Path;
+
 use serde_json::Value;
 use updates_protocol::{DeclaredPath, Entry, Phase};
 
@@ -113,7 +115,7 @@ impl Worker<'_> {
         };
         let name = &self.target.manifest.name;
         let layout = &self.context.supervisor.layout;
-        let state = match self.state_directory() {
+        let state = match self.make_own_places().and_then(|()| self.state_directory()) {
             Ok(state) => state,
             Err(reason) => return not_run(reason),
         };
@@ -146,6 +148,21 @@ impl Worker<'_> {
             self.notes.settled(name);
         }
         end
+    }
+
+    /// The supervisor's own places below a folder that the module may write without a way back. They are there before it
+    /// starts, to be mounted read-only: else the module could make them in its stead.
+    fn make_own_places(&self) -> Result<(), String> {
+        let layout = &self.context.supervisor.layout;
+        let covered = |place: &Path| {
+            let volatile = self.target.profile.volatile_paths.iter();
+            volatile.map(|path| layout.machine().locate(path)).any(|path| place.starts_with(path))
+        };
+        let own = [layout.modules(), layout.settings()];
+        for place in own.iter().filter(|place| !self.context.check && covered(place)) {
+            create_directory(place, 0o755).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     /// The module's own state directory. Made before anything is looked at, so that it is never one of the paths that
