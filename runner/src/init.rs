@@ -1,0 +1,177 @@
+//! Init, pid 1 of the sandbox: sets it up, starts the module, reaps, passes on orders, and ends everything when the
+//! module's first process ends.
+//!
+//! It dies with the runner, and the kernel kills whatever is left of a pid namespace whose init dies; that holds for
+//! processes that fork twice, open sessions of their own or clear their parent death signal. Nothing here trusts the
+//! module: init takes no input from it but the way its processes end.
+
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid as Target;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
+use updates_protocol::{Exit, SetupFailure};
+
+use crate::control::{Order, Received, ToRunner};
+use crate::host::Command;
+use crate::kernel;
+use crate::report::ReportWriter;
+use crate::sandbox::{Entered, OrFail, Sandbox, keep_kill_alone};
+
+/// The module's ends of what connects it to the runner.
+#[derive(Debug)]
+pub struct ModuleEnds {
+    /// Becomes descriptor 3.
+    pub channel: OwnedFd,
+    /// Becomes descriptor 1.
+    pub stdout: OwnedFd,
+    /// Becomes descriptor 2.
+    pub stderr: OwnedFd,
+}
+
+/// All of init's life. A failure reaches the runner through `report`.
+pub fn live(sandbox: Sandbox, command: Command, runner: ToRunner, report: ReportWriter, ends: ModuleEnds) -> u8 {
+    // Freed with the process: taking it apart now would only copy pages that are shared with the runner.
+    let command = ManuallyDrop::new(command);
+    let set_up = set_up(sandbox, &runner).and_then(|(entered, signals)| {
+        let mut entered = Some(entered);
+        let module = kernel::spawn_borrowing(|| match entered.take() {
+            Some(entered) => become_module(entered, &command, &report, &ends).into(),
+            None => 1,
+        });
+        Ok((module.or_fail("launch", || "forking the module's process".to_owned())?, signals))
+    });
+    match set_up {
+        Ok((module, signals)) => {
+            // What the module holds must not be held here as well: the runner waits for the last holder to go.
+            drop((report, ends));
+            tend(module, &runner, &signals)
+        }
+        Err(failure) => fail(&report, failure),
+    }
+}
+
+fn set_up(sandbox: Sandbox, runner: &ToRunner) -> Result<(Entered, SignalFd), SetupFailure> {
+    die_with(runner)?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let null = null.or_fail("launch", || "/dev/null".to_owned())?;
+    // The supervisor's pipes are the runner's alone.
+    rustix::stdio::dup2_stdin(&null)
+        .and_then(|()| rustix::stdio::dup2_stdout(&null))
+        .and_then(|()| rustix::stdio::dup2_stderr(&null))
+        .or_fail("launch", || "standard descriptors of init".to_owned())?;
+    // Blocked before the first child exists, so that no end of one is missed.
+    let mut children = SigSet::empty();
+    children.add(Signal::SIGCHLD);
+    let signals = children
+        .thread_block()
+        .and_then(|()| SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
+        .or_fail("launch", || "signals of init".to_owned())?;
+    let entered = sandbox.enter()?;
+    // After `enter`, which writes to files below /proc/self that a process which is not dumpable does not own; before
+    // the module exists, which must not reach init's memory or the runner's binary (CVE-2019-5736).
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .or_fail("launch", || "hiding init from the module".to_owned())?;
+    Ok((entered, signals))
+}
+
+// The parent death signal is lost when the parent dies before it is set; the socket tells that this has happened.
+fn die_with(runner: &ToRunner) -> Result<(), SetupFailure> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .or_fail("launch", || "parent death signal".to_owned())?;
+    if runner.is_connected() {
+        return Ok(());
+    }
+    Err(SetupFailure { step: "launch".to_owned(), reason: "the runner is gone".to_owned() })
+}
+
+fn fail(report: &ReportWriter, failure: SetupFailure) -> u8 {
+    match report.failed(failure) {
+        Ok(()) => 1,
+        Err(_) => 2, // nobody listens any more
+    }
+}
+
+// From here to exec in the module's own process. It needs no parent death signal: it can't outlive its namespace.
+fn become_module(entered: Entered, command: &Command, report: &ReportWriter, ends: &ModuleEnds) -> u8 {
+    let confined = (|| {
+        kernel::default_all_signals().or_fail("launch", || "signal actions".to_owned())?;
+        // All of these are above 3, the number that `settle` reserved, so none is overwritten before it is copied.
+        for (target, source) in
+            (0..).zip([command.stdin(), ends.stdout.as_fd(), ends.stderr.as_fd(), ends.channel.as_fd()])
+        {
+            kernel::place(source, target).or_fail("descriptors", || format!("number {target}"))?;
+        }
+        let mut enforcement = entered.confine()?;
+        kernel::close_on_exec_from(4).or_fail("descriptors", || "close_range".to_owned())?;
+        enforcement.enforced("descriptors", "all but 0 to 3 are closed");
+        enforcement.enforced("environment", format!("{} variables, nothing inherited", command.variables()));
+        SigSet::empty().thread_set_mask().or_fail("launch", || "signal mask".to_owned())?;
+        report.confined(enforcement).or_fail("launch", || "reporting".to_owned())
+    })();
+    let failure = match confined {
+        Ok(()) => command.exec(),
+        Err(failure) => failure,
+    };
+    fail(report, failure)
+}
+
+fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> u8 {
+    // Without its capabilities init is no prize; should this fail, the module must not run either.
+    let mut ended = keep_kill_alone().err().map(|_| Exit::Signal(Signal::SIGKILL as i32));
+    while ended.is_none() {
+        let mut fds = [PollFd::new(signals, PollFlags::IN), PollFd::new(runner, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return 3,
+        }
+        while let Ok(Some(_)) = signals.read_signal() {}
+        ended = reap(module, WaitOptions::NOHANG);
+        match runner.order() {
+            Received::Message(Order::Terminate) => {
+                signal_all(Signal::SIGTERM);
+                // A stopped process could not act upon it.
+                signal_all(Signal::SIGCONT);
+            }
+            Received::Message(Order::Kill) => signal_all(Signal::SIGKILL),
+            Received::Gone => return 4,
+            Received::Nothing => {}
+        }
+    }
+    // The kernel would kill the rest when init ends, but only what init waits for is counted in the resource usage.
+    signal_all(Signal::SIGKILL);
+    let rest = reap(module, WaitOptions::empty());
+    match ended.or(rest).map(|exit| runner.report(exit)) {
+        Some(Ok(())) => 0,
+        _ => 5,
+    }
+}
+
+// To every process of the namespace but init itself. That there is none left is not worth a word.
+fn signal_all(signal: Signal) {
+    match kill(Target::from_raw(-1), signal) {
+        Ok(()) | Err(_) => {}
+    }
+}
+
+// Waits for children until none is left, or with NOHANG until none has ended; tells how `module` ended if it did.
+fn reap(module: Pid, options: WaitOptions) -> Option<Exit> {
+    let mut ended = None;
+    loop {
+        match rustix::process::wait(options) {
+            Ok(Some((pid, status))) if pid == module => ended = exit_of(status),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return ended,
+        }
+    }
+}
+
+/// How a process ended that was waited for.
+pub fn exit_of(status: WaitStatus) -> Option<Exit> {
+    status.exit_status().map(Exit::Code).or_else(|| status.terminating_signal().map(Exit::Signal))
+}

@@ -1,0 +1,21 @@
+//! The sandbox: a plan becomes restrictions that hold, in an order that the type system keeps.
+//!
+//! Three processes take part. The runner stays outside and only prepares and forks; init, pid 1 of the new pid
+//! namespace, builds what needs privilege (the file tree above all); the module's own process gives privilege up and
+//! becomes the module. Landlock and seccomp belong into files of their own beside these.
+
+mod cgroups;
+mod devices;
+mod failure;
+mod filesystems;
+mod limits;
+mod mounts;
+mod namespaces;
+mod privileges;
+mod proc;
+mod stages;
+mod target;
+
+pub use failure::OrFail;
+pub use privileges::keep_kill_alone;
+pub use stages::{Entered, Sandbox};

@@ -1,0 +1,84 @@
+//! Capabilities, `no_new_privs` and the keyring of a process that is about to become the module, and of init.
+
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
+use updates_protocol::{Enforcement, SetupFailure};
+
+use super::failure::{OrFail, refused};
+use crate::kernel;
+
+#[derive(Debug)]
+pub(super) struct Privileges {
+    kept: CapabilitySet,
+}
+
+impl Privileges {
+    /// Takes names as in capabilities(7).
+    pub(super) fn parse(names: &[String]) -> Result<Self, SetupFailure> {
+        let mut kept = CapabilitySet::empty();
+        for name in names {
+            match name.strip_prefix("CAP_").and_then(CapabilitySet::from_name) {
+                Some(capability) => kept |= capability,
+                None => return refused("plan", format!("capability_bounding_set: '{name}' is no capability")),
+            }
+        }
+        Ok(Self { kept })
+    }
+
+    /// Leaves the keys of the supervisor's session behind.
+    pub(super) fn drop_keyring(&self, enforcement: &mut Enforcement) -> Result<(), SetupFailure> {
+        match kernel::join_new_session_keyring() {
+            Ok(()) => enforcement.enforced("keyring", "a session keyring of its own"),
+            Err(Errno::NOSYS) => enforcement.enforced("keyring", "the kernel has none"),
+            Err(error) => return Err(error).or_fail("keyring", || "new session keyring".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Reduces every set of this process for good.
+    ///
+    /// The bounding set comes first, because dropping from it needs CAP_SETPCAP. It also is what holds after exec: user
+    /// 0 gets back whatever it contains.
+    pub(super) fn drop_capabilities(&self, enforcement: &mut Enforcement) -> Result<(), SetupFailure> {
+        bound(self.kept)?;
+        clear_ambient_capability_set().or_fail("capabilities", || "clearing the ambient set".to_owned())?;
+        let kept = reduce(self.kept)?;
+        let names: Vec<String> = kept.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
+        enforcement.enforced("capabilities", if names.is_empty() { "none".to_owned() } else { names.join(", ") });
+        set_no_new_privs(true).or_fail("no_new_privs", || "prctl".to_owned())?;
+        enforcement.enforced("no_new_privs", "PR_SET_NO_NEW_PRIVS");
+        Ok(())
+    }
+}
+
+/// What init keeps while the module runs: it has to signal processes that may have changed their user.
+pub fn keep_kill_alone() -> Result<(), SetupFailure> {
+    reduce(CapabilitySet::KILL)?;
+    set_no_new_privs(true).or_fail("no_new_privs", || "prctl".to_owned())
+}
+
+fn bound(kept: CapabilitySet) -> Result<(), SetupFailure> {
+    for number in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if kept.contains(capability) {
+            continue;
+        }
+        match remove_capability_from_bounding_set(capability) {
+            Ok(()) => {}
+            Err(Errno::INVAL) => return Ok(()), // past the last one that this kernel knows
+            Err(error) => return Err(error).or_fail("capabilities", || format!("bounding set, number {number}")),
+        }
+    }
+    Ok(())
+}
+
+fn reduce(kept: CapabilitySet) -> Result<CapabilitySet, SetupFailure> {
+    let own = capabilities(None).or_fail("capabilities", || "reading the own sets".to_owned())?;
+    let kept = own.permitted & kept;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).or_fail("capabilities", || "setting the own sets".to_owned())?;
+    Ok(kept)
+}
