@@ -21,7 +21,8 @@ setup-test:
 # The runner is linked statically: its start is most of what a module costs, and the dynamic loader most of that.
 build: setup
 	$(CARGO) build --release --locked --bin updates
-	$(CARGO) rustc --release --locked -p updates-runner --bin updates-runner -- -C target-feature=+crt-static
+	$(CARGO) rustc --release --locked -p updates-runner --bin updates-runner -- \
+		-C target-feature=+crt-static -C relocation-model=static
 
 demo: build
 	@packaging/demo $(RELEASE)/updates

@@ -84,24 +84,28 @@ if os.fork() == 0:
     if os.fork() == 0:
         os.setsid()
         filled = b"x" * (1 << 28)
-        print("orphan", os.getppid(), flush=True)
+        while os.getppid() != 1: pass
+        print("orphan of init", flush=True)
     os._exit(0)
 os.close(writing)
 os.wait()
-os.read(reading, 1)
-while any(open(f"/proc/{pid}/stat").read().split()[2] == "Z" for pid in os.listdir("/proc") if pid.isdigit()): pass
+os.read(reading, 1) # ends with the orphan
+def is_zombie(pid):
+    try: return open(f"/proc/{pid}/stat").read().split()[2] == "Z"
+    except OSError: return False
+while any(is_zombie(pid) for pid in os.listdir("/proc") if pid.isdigit()): pass
 "#,
     );
     let run = module.run().succeeded();
-    assert_eq!(run.stdout(), ["orphan 1"]);
+    assert_eq!(run.stdout(), ["orphan of init"]);
     assert!(run.usage.max_rss_kib > 200_000, "{:?}", run.usage);
 }
 
 #[test]
 fn cancel_asks_the_whole_tree_first() {
     let module = Module::shell(
-        r#"sh -c 'trap "echo child; exit" TERM; echo ready >&2; while :; do sleep 0.01; done' &
-        trap 'echo asked; wait; exit 5' TERM; wait; wait"#,
+        r#"trap 'echo asked; wait; exit 5' TERM
+        sh -c 'trap "echo child; exit" TERM; echo ready >&2; while :; do sleep 0.01; done' & wait; wait"#,
     );
     let mut live = module.start();
     live.wait_for("ready");
@@ -218,6 +222,31 @@ fn kill_minus_one_reaches_the_sandbox_only() {
 }
 
 #[test]
+fn the_whole_sandbox_is_in_its_cgroups_and_the_runner_in_none() {
+    for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids"] {
+        let group = format!("{hierarchy}/updates-runner-test-in-{}", std::process::id());
+        let procs = format!("{group}/cgroup.procs");
+        // Of version 1 alone, the first is no hierarchy but an ordinary folder that holds them.
+        let hierarchical = std::fs::exists(format!("{hierarchy}/cgroup.procs")).unwrap();
+        if !hierarchical || std::fs::create_dir(&group).is_err() {
+            eprintln!("skipped: no cgroup can be made in {hierarchy}");
+            continue;
+        }
+        let mut module = Module::shell("grep -c '/updates-runner-test' /proc/self/cgroup; echo ready; sleep 1000");
+        module.plan().cgroup_procs = vec![procs.clone().into()];
+        let mut live = module.start();
+        live.wait_for("0"); // the group is the root of the sandbox's cgroup namespace
+        live.wait_for("ready");
+        let inside = std::fs::read_to_string(&procs).unwrap();
+        let runner = live.child.id().to_string();
+        assert!(inside.lines().count() >= 2 && !inside.lines().any(|pid| pid == runner), "{hierarchy}: {inside}");
+        live.cancel(0);
+        assert!(live.finish().exit.is_some());
+        std::fs::remove_dir(group).unwrap();
+    }
+}
+
+#[test]
 fn a_fork_bomb_is_bounded_by_the_cgroup_and_gone_at_the_end() {
     let group = format!("/sys/fs/cgroup/pids/updates-runner-test-{}", std::process::id());
     if std::fs::create_dir(&group).is_err() {
@@ -238,7 +267,7 @@ fn a_fork_bomb_is_bounded_by_the_cgroup_and_gone_at_the_end() {
         }
     }
     live.cancel(0);
-    let run = live.finish();
-    assert_eq!(run.exit.map(|exit| matches!(exit, Exit::Signal(9 | 15))), Some(true));
+    // The shell may have ended by itself, when it could not fork either.
+    assert!(live.finish().exit.is_some());
     std::fs::remove_dir(group).unwrap();
 }

@@ -181,6 +181,7 @@ fn nothing_is_made_on_the_machine() {
     assert!(!state.join("made").exists());
     assert_eq!(run_with(&mut module, Mount::Tmpfs { target: "/srv/../x".into(), size: 1, mode: 0 }), "plan");
     assert_eq!(run_with(&mut module, Mount::Directory { target: "/".into() }), "plan");
+    assert_eq!(run_with(&mut module, bind(Path::new("/"), Path::new("/run/x"), Access::ReadOnly)), "plan");
     assert_eq!(run_with(&mut module, bind(Path::new("/no/such"), Path::new("/run/x"), Access::ReadOnly)), "mounts");
 }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memrchr_iter};
 use serde_json::{Map, Value};
 use updates_protocol::{Level, LogSource, RunnerMessage};
 
@@ -95,6 +95,8 @@ impl Journal {
     pub(super) fn bulk(&mut self, source: LogSource, lines: &[u8]) -> bool {
         let Some(tail) = &mut self.tail else { return false };
         let count = memchr_iter(b'\n', lines).count() as u64;
+        // A single line is kept as `log` keeps it, without its newline.
+        let lines = if count == 1 { lines.strip_suffix(b"\n").unwrap_or(lines) } else { lines };
         let text = String::from_utf8_lossy(lines).into_owned();
         tail.push(Piece { order: 0, time: now(), level: Level::Info, source, text, fields: None, lines: count });
         true
@@ -151,7 +153,9 @@ impl Piece {
     // Drops all but the last lines; how many bytes and lines that were.
     fn keep_last(&mut self, kept: u64) -> (usize, u64) {
         let dropped = self.lines.saturating_sub(kept);
-        let bytes = self.text.split_inclusive('\n').take(dropped as usize).map(str::len).sum();
+        // Whole lines end in a newline each, so the one before the kept lines is where they begin.
+        let before = memrchr_iter(b'\n', self.text.as_bytes()).nth(kept as usize);
+        let bytes = before.map_or(0, |at| at + 1);
         self.text.drain(..bytes);
         self.lines -= dropped;
         (bytes, dropped)
@@ -214,6 +218,15 @@ mod tests {
         assert_eq!(tail.cut_lines, 10_000_000 - TAIL_LINES);
         assert_eq!(tail.cut_bytes as u64, 2 * tail.cut_lines);
         assert_eq!(stdout.pieces.iter().map(|piece| piece.text.len()).sum::<usize>(), stdout.bytes);
+    }
+
+    #[test]
+    fn a_single_line_in_bulk_is_like_any_other() {
+        let mut journal = Journal { tail: Some(Tail::default()), ..Journal::default() };
+        assert!(journal.bulk(LogSource::Stdout, b"last\n") && journal.bulk(LogSource::Stdout, b"a\nb\n"));
+        let texts: Vec<_> =
+            journal.tail.iter().flat_map(|tail| &tail.rings[1].pieces).map(|piece| &piece.text).collect();
+        assert_eq!(texts, ["last", "a\nb\n"]);
     }
 
     #[test]

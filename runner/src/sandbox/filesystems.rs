@@ -2,9 +2,8 @@
 
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 use updates_protocol::SetupFailure;
 
@@ -62,16 +61,4 @@ fn explanation(context: OwnedFd) -> String {
         Ok(length) if length > 0 => format!(" ({})", String::from_utf8_lossy(&text[..length]).trim_end()),
         _ => String::new(),
     }
-}
-
-/// A path of the machine was not what a mount needs.
-pub(super) fn source_failure(path: &Path, error: Errno) -> SetupFailure {
-    let reason = match error {
-        Errno::LOOP => format!(
-            "{} is reached through a symbolic link, which nothing writable may be; name the path that it leads to",
-            path.display()
-        ),
-        error => format!("source {}: {error}", path.display()),
-    };
-    SetupFailure { step: "mounts".to_owned(), reason }
 }

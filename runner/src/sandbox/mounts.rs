@@ -16,7 +16,7 @@ use rustix::mount::{
 use updates_protocol::{Access, Enforcement, Mount, SetupFailure};
 
 use super::failure::{OrFail, refused};
-use super::filesystems::{overlay, source_failure, tmpfs};
+use super::filesystems::{overlay, tmpfs};
 use super::target::{Kind, Links, Root, kind_of};
 use crate::kernel::mount_setattr;
 
@@ -189,6 +189,17 @@ pub(super) fn open_source(path: &Path, links: Links) -> Result<OwnedFd, SetupFai
     }
     openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
         .map_err(|error| source_failure(path, error))
+}
+
+fn source_failure(path: &Path, error: Errno) -> SetupFailure {
+    let reason = match error {
+        Errno::LOOP => format!(
+            "{} is reached through a symbolic link, which nothing writable may be; name the path that it leads to",
+            path.display()
+        ),
+        error => format!("source {}: {error}", path.display()),
+    };
+    SetupFailure { step: "mounts".to_owned(), reason }
 }
 
 /// A detached copy of the mount at `source` and of everything below it, with `attributes` added to each.

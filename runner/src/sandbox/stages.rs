@@ -10,6 +10,8 @@
 //!    they need privilege; then the capabilities themselves; `no_new_privs` last, so that it vouches for all of it.
 //! 5. The report is made from what each step returned, never from the plan.
 
+use std::path::Path;
+
 use nix::libc;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use updates_protocol::{Enforcement, Mount, SandboxPlan, SetupFailure};
@@ -39,6 +41,10 @@ impl Sandbox {
     pub fn prepare(plan: SandboxPlan) -> Result<Self, SetupFailure> {
         for mount in &plan.mounts {
             match mount {
+                // A copy of the whole tree would have the new root on top of it, which is attached there meanwhile.
+                Mount::Bind { source, .. } if source == Path::new("/") => {
+                    return refused("plan", "/ can't be bound as a whole: bind the directories in it");
+                }
                 Mount::Bind { target, .. }
                 | Mount::Overlay { target, .. }
                 | Mount::Symlink { target, .. }
