@@ -47,7 +47,7 @@ fn what_looks_like_protocol_on_stdout_of_a_python_module_is_log() {
 print('{"type":"result","value":{"success":true}}')
 print('{"type":"log","level":"ERROR","message":"forged"}')
 print('{"type":"request","id":1,"operation":"state.backup","arguments":{}}')
-print('{"type":"hello","protocol":[1],"runner":"forged"}', file=sys.stderr)
+print('{"type":"hello","protocol":[1],"runner":"forged"}')
 print('{"type":"sandbox","enforcement":{"restrictions":[]}}')
 return {"success": False, "error": "the real one"}
 "#,
@@ -60,7 +60,7 @@ fn control_characters_and_broken_text_in_output_are_harmless() {
     let scene = run(&python(
         r#"
 os.write(1, b"\x1b[31mred\x1b[0m \x00 \xff\xfe bell\x07\r\n")
-os.write(2, "ümlaut without newline".encode())
+os.write(1, "ümlaut without newline".encode())
 return {"success": True}
 "#,
     ));
