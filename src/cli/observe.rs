@@ -202,9 +202,9 @@ impl Observer for Screen {
                     self.say(Level::Debug, &format!("{module}: {text}"));
                 }
             }
-            Event::Slow { module, elapsed, limit } => self.say(
+            Event::Slow { module, limit, .. } => self.say(
                 Level::Warning,
-                &format!("{module}: SLOW: {} s so far; it is stopped after {} s", elapsed.as_secs(), limit.as_secs()),
+                &format!("{module}: SLOW: half of its time is over; it is stopped after {} s", limit.as_secs()),
             ),
             Event::Stopping { module, reason } => {
                 let why = match reason {

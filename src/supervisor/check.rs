@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::event::{Event, Observer};
 use super::replace::Scope;
 use super::run::{new_run_id, run_installed, status};
-use super::{RunContext, Supervisor, replace, sync};
+use super::{RunContext, Supervisor, modules, replace, sync};
 use crate::catalog::Catalog;
 use crate::fs::IoContext;
 use crate::record::{Change, ExitStatus, ModuleStatus, RunKind, RunRecord};
@@ -39,7 +39,8 @@ impl Supervisor {
                 .tempdir_in(&temporary)
                 .at("create a folder in", &temporary)?;
             if let Some(modules) = sync::look(self, scratch.path(), &mut dispatcher) {
-                let scope = Scope { named: &options.modules, unsettled: &BTreeMap::new() };
+                let profiles = modules::profiles(self);
+                let scope = Scope { named: &options.modules, unsettled: &BTreeMap::new(), profiles: &profiles };
                 replace::would_replace(&catalog, modules, &scope, &mut dispatcher);
             }
         }

@@ -74,8 +74,8 @@ impl<'o> Dispatcher<'o> {
             Event::Ended(module) => self.record.modules.push(module),
             Event::Problem(problem) => self.record.problems.push(problem),
             Event::Log(line) => self.line(line),
-            Event::Slow { module, elapsed, limit } => {
-                let text = format!("SLOW: {} s so far; it is stopped after {} s", elapsed.as_secs(), limit.as_secs());
+            Event::Slow { module, limit, .. } => {
+                let text = format!("SLOW: half of its time is over; it is stopped after {} s", limit.as_secs());
                 self.own_line(module, Level::Warning, text);
             }
             Event::Warning { module, text } => self.own_line(module, Level::Warning, text),

@@ -78,7 +78,8 @@ pub(super) fn one_folder(context: &RunContext<'_>, folder: &Path) -> Result<Targ
     }
 }
 
-fn profiles(supervisor: &Supervisor) -> Profiles {
+/// The sandbox profiles, local ones before shipped ones.
+pub(super) fn profiles(supervisor: &Supervisor) -> Profiles {
     Profiles::load(&supervisor.layout.local_profiles(), &supervisor.installation.profiles)
 }
 

@@ -8,6 +8,7 @@ use super::dispatcher::Dispatcher;
 use super::event::Event;
 use super::sync::Found;
 use crate::catalog::{Catalog, Decision, compare};
+use crate::profile::Profiles;
 use crate::record::{Change, UpdateRecord};
 use crate::source::SourceModule;
 
@@ -17,6 +18,8 @@ pub(super) struct Scope<'a> {
     pub(super) named: &'a BTreeSet<ModuleName>,
     /// Not these: an interrupted run left them and they could not be put back.
     pub(super) unsettled: &'a BTreeMap<ModuleName, String>,
+    /// What a manifest's `sandbox` has to fit: a version that could never run must not replace one that does.
+    pub(super) profiles: &'a Profiles,
 }
 
 /// Installs what is new or newer and not held.
@@ -50,11 +53,11 @@ fn for_each(
             Ok(module) if !scope.named.is_empty() && !scope.named.contains(module.name()) => None,
             Ok(module) if scope.unsettled.contains_key(module.name()) => None,
             Ok(module) => match Manifest::parse(module.index(), module.name()) {
-                Ok((manifest, _)) => act(module, &manifest),
-                Err(error) => {
-                    let name = module.name().as_str();
-                    Some(invalid(name, format!("the source's modules/{name}/index.json: {error}")))
-                }
+                Ok((manifest, _)) => match scope.profiles.resolve(&manifest) {
+                    Ok(_) => act(module, &manifest),
+                    Err(error) => Some(unusable(module, &error)),
+                },
+                Err(error) => Some(unusable(module, &error)),
             },
         };
         if let Some(record) = record {
@@ -125,6 +128,11 @@ fn swap_in(catalog: &Catalog, module: &SourceModule, mut record: UpdateRecord) -
         }
     }
     record
+}
+
+fn unusable(module: &SourceModule, error: &dyn std::error::Error) -> UpdateRecord {
+    let name = module.name().as_str();
+    invalid(name, format!("the source's modules/{name}/index.json: {error}"))
 }
 
 fn invalid(module: &str, problem: String) -> UpdateRecord {

@@ -44,7 +44,8 @@ impl Supervisor {
         if !options.no_sync && self.cancel.reason().is_none() {
             let found = sync::fetch(self, &mut dispatcher);
             if let Some(modules) = found {
-                let scope = Scope { named: &options.modules, unsettled: &unsettled };
+                let profiles = modules::profiles(self);
+                let scope = Scope { named: &options.modules, unsettled: &unsettled, profiles: &profiles };
                 replace::newer(&catalog, modules, &scope, &mut dispatcher);
             }
         }
