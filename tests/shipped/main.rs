@@ -7,10 +7,12 @@
 mod support;
 
 mod adblock;
+mod apt;
 mod files;
 mod hotfix;
 mod http;
 mod migrations;
+mod os;
 mod permissions;
 mod resolver;
 mod scene;
