@@ -24,12 +24,19 @@ struct Head {
 pub fn greet(supervisor: &mut Supervisor) -> Result<Result<Box<Invocation>, SetupFailure>, Lost> {
     let hello = RunnerMessage::Hello { protocol: vec![PROTOCOL], runner: env!("CARGO_PKG_VERSION").to_owned() };
     supervisor.send(&hello)?;
-    supervisor.flush()?;
+    // A supervisor that did not wait for it need not be woken up for it: it leaves with the next message.
+    if !supervisor.has_spoken() {
+        supervisor.flush()?;
+    }
     loop {
-        if let Some(start) = supervisor.next_line(|line| Ok(parse(line)))? {
-            return Ok(start);
+        match supervisor.next_line(|line| Ok(parse(line))) {
+            Ok(Some(start)) => return Ok(start),
+            Ok(None) => supervisor.read()?,
+            Err(lost) => {
+                supervisor.flush()?; // who speaks wrongly still learns to whom
+                return Err(lost);
+            }
         }
-        supervisor.read()?;
     }
 }
 

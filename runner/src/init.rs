@@ -5,8 +5,8 @@
 //! processes that fork twice, open sessions of their own or clear their parent death signal. Nothing here trusts the
 //! module: init takes no input from it but the way its processes end.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::ExitCode;
 
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -19,7 +19,7 @@ use updates_protocol::{Exit, SetupFailure};
 
 use crate::control::{Order, Received, ToRunner};
 use crate::host::Command;
-use crate::kernel::{self, Forked};
+use crate::kernel;
 use crate::report::ReportWriter;
 use crate::sandbox::{Entered, OrFail, Sandbox, keep_kill_alone};
 
@@ -35,27 +35,24 @@ pub struct ModuleEnds {
 }
 
 /// All of init's life. A failure reaches the runner through `report`.
-pub fn live(
-    sandbox: Sandbox,
-    command: Command,
-    runner: ToRunner,
-    mut report: ReportWriter,
-    ends: ModuleEnds,
-) -> ExitCode {
-    match set_up(sandbox, &runner) {
-        Ok((entered, signals)) => match kernel::fork_into(0, None) {
-            Ok(Forked::Child) => {
-                drop((runner, signals));
-                become_module(entered, &command, report, ends)
-            }
-            Ok(Forked::Parent(module)) => {
-                // What the module holds must not be held here as well: the runner waits for the last holder to go.
-                drop((command, report, ends, entered));
-                tend(module, &runner, &signals)
-            }
-            Err(error) => fail(&mut report, Err(error).or_fail("launch", || "forking the module's process".to_owned())),
-        },
-        Err(failure) => fail(&mut report, Err(failure)),
+pub fn live(sandbox: Sandbox, command: Command, runner: ToRunner, report: ReportWriter, ends: ModuleEnds) -> u8 {
+    // Freed with the process: taking it apart now would only copy pages that are shared with the runner.
+    let command = ManuallyDrop::new(command);
+    let set_up = set_up(sandbox, &runner).and_then(|(entered, signals)| {
+        let mut entered = Some(entered);
+        let module = kernel::spawn_borrowing(|| match entered.take() {
+            Some(entered) => become_module(entered, &command, &report, &ends).into(),
+            None => 1,
+        });
+        Ok((module.or_fail("launch", || "forking the module's process".to_owned())?, signals))
+    });
+    match set_up {
+        Ok((module, signals)) => {
+            // What the module holds must not be held here as well: the runner waits for the last holder to go.
+            drop((report, ends));
+            tend(module, &runner, &signals)
+        }
+        Err(failure) => fail(&report, failure),
     }
 }
 
@@ -93,19 +90,23 @@ fn die_with(runner: &ToRunner) -> Result<(), SetupFailure> {
     Err(SetupFailure { step: "launch".to_owned(), reason: "the runner is gone".to_owned() })
 }
 
-fn fail(report: &mut ReportWriter, failure: Result<(), SetupFailure>) -> ExitCode {
-    match failure.map_or_else(|failure| report.failed(failure), Ok) {
-        Ok(()) => ExitCode::from(1),
-        Err(_) => ExitCode::from(2), // nobody listens any more
+fn fail(report: &ReportWriter, failure: SetupFailure) -> u8 {
+    match report.failed(failure) {
+        Ok(()) => 1,
+        Err(_) => 2, // nobody listens any more
     }
 }
 
 // From here to exec in the module's own process. It needs no parent death signal: it can't outlive its namespace.
-fn become_module(entered: Entered, command: &Command, mut report: ReportWriter, ends: ModuleEnds) -> ExitCode {
+fn become_module(entered: Entered, command: &Command, report: &ReportWriter, ends: &ModuleEnds) -> u8 {
     let confined = (|| {
         kernel::default_all_signals().or_fail("launch", || "signal actions".to_owned())?;
-        // Before the limits, which may allow fewer descriptors than this needs for a moment.
-        report = place_descriptors(command, &report, &ends).or_fail("descriptors", || "arranging 0 to 3".to_owned())?;
+        // All of these are above 3, the number that `settle` reserved, so none is overwritten before it is copied.
+        for (target, source) in
+            (0..).zip([command.stdin(), ends.stdout.as_fd(), ends.stderr.as_fd(), ends.channel.as_fd()])
+        {
+            kernel::place(source, target).or_fail("descriptors", || format!("number {target}"))?;
+        }
         let mut enforcement = entered.confine()?;
         kernel::close_on_exec_from(4).or_fail("descriptors", || "close_range".to_owned())?;
         enforcement.enforced("descriptors", "all but 0 to 3 are closed");
@@ -117,28 +118,17 @@ fn become_module(entered: Entered, command: &Command, mut report: ReportWriter, 
         Ok(()) => command.exec(),
         Err(failure) => failure,
     };
-    fail(&mut report, Err(failure))
+    fail(report, failure)
 }
 
-fn place_descriptors(command: &Command, report: &ReportWriter, ends: &ModuleEnds) -> std::io::Result<ReportWriter> {
-    const ABOVE: i32 = 10; // out of the way of 0 to 3, wherever the originals happen to be
-    let report = report.moved(ABOVE)?;
-    let sources = [command.stdin(), ends.stdout.as_fd(), ends.stderr.as_fd(), ends.channel.as_fd()]
-        .map(|source| rustix::io::fcntl_dupfd_cloexec(source, ABOVE));
-    for (target, source) in (0..).zip(sources) {
-        kernel::place(source?.as_fd(), target)?;
-    }
-    Ok(report)
-}
-
-fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> ExitCode {
+fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> u8 {
     // Without its capabilities init is no prize; should this fail, the module must not run either.
     let mut ended = keep_kill_alone().err().map(|_| Exit::Signal(Signal::SIGKILL as i32));
     while ended.is_none() {
         let mut fds = [PollFd::new(signals, PollFlags::IN), PollFd::new(runner, PollFlags::IN)];
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return ExitCode::from(3),
+            Err(_) => return 3,
         }
         while let Ok(Some(_)) = signals.read_signal() {}
         ended = reap(module, WaitOptions::NOHANG);
@@ -149,7 +139,7 @@ fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> ExitCode {
                 signal_all(Signal::SIGCONT);
             }
             Received::Message(Order::Kill) => signal_all(Signal::SIGKILL),
-            Received::Gone => return ExitCode::from(4),
+            Received::Gone => return 4,
             Received::Nothing => {}
         }
     }
@@ -157,8 +147,8 @@ fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> ExitCode {
     signal_all(Signal::SIGKILL);
     let rest = reap(module, WaitOptions::empty());
     match ended.or(rest).map(|exit| runner.report(exit)) {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::from(5),
+        Some(Ok(())) => 0,
+        _ => 5,
     }
 }
 

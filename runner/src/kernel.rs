@@ -57,6 +57,20 @@ pub fn fork_into(namespaces: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> Res
     }
 }
 
+/// Runs `child` in a new process that shares this one's memory, while this one stands still until the other has called
+/// exec or ended; see CLONE_VFORK in clone(2). Copies no page tables, and so costs a fraction of a fork. What `child`
+/// returns becomes its exit code. It has descriptors of its own, but whatever it drops is gone here as well: it should
+/// borrow what has to be closed on both sides.
+pub fn spawn_borrowing(child: impl FnMut() -> isize) -> nix::Result<Pid> {
+    let mut stack = vec![0; 256 << 10];
+    let flags = nix::sched::CloneFlags::CLONE_VM | nix::sched::CloneFlags::CLONE_VFORK;
+    // SAFETY: the runner has one thread, which is suspended while `child` runs, so they never touch memory at the same
+    // time; `child` has a stack of its own that lives until it is done, and ends without running destructors of this
+    // side, because the C library calls _exit for it.
+    let pid = unsafe { nix::sched::clone(Box::new(child), &mut stack, flags, Some(libc::SIGCHLD))? };
+    Pid::from_raw(pid.as_raw()).ok_or(nix::errno::Errno::EINVAL)
+}
+
 /// Sets attributes (`MOUNT_ATTR_…`) on the mount behind `mount`, and on everything below it when `recursive`. See
 /// mount_setattr(2), Linux 5.12.
 pub fn mount_setattr(mount: BorrowedFd<'_>, set: u64, recursive: bool) -> Result<()> {

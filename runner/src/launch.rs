@@ -1,7 +1,6 @@
 //! Opens everything that runner, init and module share, and forks init.
 
 use std::os::fd::OwnedFd;
-use std::process::ExitCode;
 
 use rustix::fs::OFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -39,8 +38,8 @@ pub struct Launched {
 pub enum Side {
     /// The runner.
     Outside(Launched),
-    /// Init or a module that could not be executed, at its end.
-    Inside(ExitCode),
+    /// Init at its end, with its exit code.
+    Inside(u8),
 }
 
 /// Starts the module. Returns in the runner at once and in init when everything is over.

@@ -3,11 +3,19 @@
 //! Started by the supervisor with nothing but standard input and output, once for each attempt of a module. It trusts
 //! the supervisor and nobody trusts the module. One thread, so that it may fork at any time.
 //!
-//! A release is linked statically, which halves the time to its first instruction; procedural macros forbid setting
-//! that for the whole workspace, so it is asked for by name:
-//! `cargo rustc -p updates-runner --release --bin updates-runner -- -C target-feature=+crt-static`
+//! Needs Linux 5.12 for mount_setattr(2).
+//!
+//! A release is linked statically and to fixed addresses, because the dynamic loader would take longer than the whole
+//! sandbox; nothing here needs the name service or any other part that the C library loads at run time. Procedural
+//! macros forbid setting that for the whole workspace, so it is asked for by name:
+//! `cargo rustc -p updates-runner --release --bin updates-runner -- -C target-feature=+crt-static -C
+//! relocation-model=static`
+
+#![cfg_attr(not(test), no_main)]
 
 mod control;
+#[cfg(not(test))]
+mod entry;
 mod handshake;
 mod host;
 mod init;
@@ -18,8 +26,7 @@ mod report;
 mod sandbox;
 mod supervisor;
 
-use std::os::fd::OwnedFd;
-use std::process::ExitCode;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::libc;
 use rustix::fs::{Mode, OFlags};
@@ -37,17 +44,16 @@ const INTERNAL: u8 = 70; // EX_SOFTWARE
 const NOT_STARTED: u8 = 71; // EX_OSERR
 const SUPERVISOR_LOST: u8 = 76; // EX_PROTOCOL
 
-fn main() -> ExitCode {
-    match attend() {
-        Ok(code) => code,
-        Err(lost) => {
-            eprintln!("updates-runner: {lost}");
-            ExitCode::from(if matches!(lost, Lost::Gone) { SUPERVISOR_LOST } else { INTERNAL })
-        }
-    }
+/// All of the runner; the result is its exit code.
+#[cfg_attr(test, allow(dead_code))] // the tests of a binary have an entry point of their own
+fn run() -> u8 {
+    attend().unwrap_or_else(|lost| {
+        eprintln!("updates-runner: {lost}");
+        if matches!(lost, Lost::Gone) { SUPERVISOR_LOST } else { INTERNAL }
+    })
 }
 
-fn attend() -> Result<ExitCode, Lost> {
+fn attend() -> Result<u8, Lost> {
     let settled = settle();
     let mut supervisor = Supervisor::new();
     let invocation = handshake::greet(&mut supervisor)?;
@@ -62,8 +68,8 @@ fn attend() -> Result<ExitCode, Lost> {
         Err(failure) => return refuse(&mut supervisor, failure),
     };
     match conversation.run()? {
-        Ending::Finished => Ok(ExitCode::SUCCESS),
-        Ending::NotStarted => Ok(ExitCode::from(NOT_STARTED)),
+        Ending::Finished => Ok(0),
+        Ending::NotStarted => Ok(NOT_STARTED),
     }
 }
 
@@ -79,10 +85,14 @@ fn settle() -> Result<OwnedFd, SetupFailure> {
     kernel::close_inherited().or_fail("launch", || "closing inherited descriptors".to_owned())?;
     let reserved = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .or_fail("launch", || "/dev/null".to_owned())?;
+    if reserved.as_raw_fd() != 3 {
+        let reason = "started without standard input, output or error".to_owned();
+        return Err(SetupFailure { step: "launch".to_owned(), reason });
+    }
     // Ctrl-C and a hang-up of the terminal are for the supervisor, who decides what becomes of the modules.
-    match rustix::process::setsid() {
-        Ok(_) | Err(Errno::PERM) => {} // EPERM: already the leader of a group of its own
-        Err(error) => return Err(error).or_fail("launch", || "setsid".to_owned()),
+    match rustix::process::setpgid(None, None) {
+        Ok(()) | Err(Errno::PERM) => {} // EPERM: already the leader of a session
+        Err(error) => return Err(error).or_fail("launch", || "setpgid".to_owned()),
     }
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
         kernel::ignore_signal(signal).or_fail("launch", || format!("ignoring signal {signal}"))?;
@@ -90,8 +100,8 @@ fn settle() -> Result<OwnedFd, SetupFailure> {
     Ok(reserved)
 }
 
-fn refuse(supervisor: &mut Supervisor, failure: SetupFailure) -> Result<ExitCode, Lost> {
+fn refuse(supervisor: &mut Supervisor, failure: SetupFailure) -> Result<u8, Lost> {
     supervisor.send(&RunnerMessage::Sandbox { enforcement: Enforcement::default(), failure: Some(failure) })?;
     supervisor.flush()?;
-    Ok(ExitCode::from(NOT_STARTED))
+    Ok(NOT_STARTED)
 }

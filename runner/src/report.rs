@@ -4,11 +4,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
 use updates_protocol::{Enforcement, SetupFailure};
+
+/// In characters; a pipe may hold no more than 4 KiB.
+const MAX_REASON: usize = 1000;
 
 #[derive(Serialize, Deserialize)]
 enum Line {
@@ -42,9 +45,9 @@ pub struct ReportWriter(File);
 
 /// A new report.
 pub fn report() -> io::Result<(ReportReader, ReportWriter)> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    // Only the reader must not block: a runner that waits for a hanging mount has to hear of a cancel as well.
-    rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK)?;
+    // Neither end blocks: the runner waits for other things as well, and as it wakes up at the end of the report alone, a
+    // report that did not fit would wait for ever.
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     Ok((ReportReader { pipe: reader.into(), bytes: Vec::new() }, ReportWriter(writer.into())))
 }
 
@@ -68,36 +71,26 @@ impl ReportReader {
 }
 
 impl ReportWriter {
-    /// Another writer of the same report, whose descriptor is at least `minimum`.
-    pub fn moved(&self, minimum: i32) -> io::Result<ReportWriter> {
-        Ok(ReportWriter(rustix::io::fcntl_dupfd_cloexec(&self.0, minimum)?.into()))
-    }
-
     /// Everything is applied; exec is next.
-    pub fn confined(&mut self, enforcement: Enforcement) -> io::Result<()> {
+    pub fn confined(&self, enforcement: Enforcement) -> io::Result<()> {
         self.write(&Line::Confined(enforcement))
     }
 
     /// A step failed.
-    pub fn failed(&mut self, failure: SetupFailure) -> io::Result<()> {
+    pub fn failed(&self, mut failure: SetupFailure) -> io::Result<()> {
+        failure.reason = failure.reason.chars().take(MAX_REASON).collect();
         self.write(&Line::Failed(failure))
     }
 
-    fn write(&mut self, line: &Line) -> io::Result<()> {
+    fn write(&self, line: &Line) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
-        self.0.write_all(&bytes)
+        (&self.0).write_all(&bytes)
     }
 }
 
 impl AsFd for ReportReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
-    }
-}
-
-impl From<ReportWriter> for OwnedFd {
-    fn from(writer: ReportWriter) -> OwnedFd {
-        writer.0.into()
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use updates_protocol::{Frame, FrameReader, MAX_START, RunnerMessage, SupervisorMessage, write_frame};
 
@@ -62,6 +62,13 @@ impl Supervisor {
         }
         self.written.clear();
         Ok(())
+    }
+
+    /// Whether there is something to read at once.
+    pub fn has_spoken(&self) -> bool {
+        let stdin = rustix::stdio::stdin();
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&now)), Ok(1..))
     }
 
     /// Reads once. To be called when there is something to read, or to wait for it.

@@ -1,4 +1,5 @@
 //! However a module ends, nothing of it stays, and how it ended is told.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it inside test functions, and helpers are as much of a test
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The first lines: what a supervisor that is wrong, foreign or gone is told.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it inside test functions, and helpers are as much of a test
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What holds inside: each test looks from within, as a module would, and compares with what the runner reported.
+#![allow(clippy::unwrap_used)] // clippy.toml allows it inside test functions, and helpers are as much of a test
 
 mod common;
 
@@ -6,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use common::{Module, runner};
 use updates_protocol::{Access, Exit, Limit, Mount, Resource};
@@ -44,10 +46,9 @@ fn submounts_and_root_are_as_read_only_as_what_is_above_them() {
     let mut writable = run.stdout();
     writable.retain(|path| !path.starts_with("/tmp/."));
     writable.sort_unstable();
-    // Devices are written to through read-only mounts too, but the nodes have to be openable.
-    let devices = ["full", "null", "pts", "random", "shm", "tty", "urandom", "zero"].map(|name| format!("/dev/{name}"));
-    let expected: Vec<&str> = devices.iter().map(String::as_str).chain(["/proc", "/run", "/tmp"]).collect();
-    assert_eq!(writable, expected);
+    // Where a device had to be bound, its own mount is writable, as the device has to be.
+    writable.retain(|path| !path.starts_with("/dev/") || path.ends_with("shm") || path.ends_with("pts"));
+    assert_eq!(writable, ["/dev/pts", "/dev/shm", "/run", "/tmp"]);
 }
 
 #[test]
@@ -272,17 +273,8 @@ print(sorted(map(int, posix.listdir("/proc/self/fd")))[:-1])
 print([line.split()[1] for line in open("/proc/self/status") if line.startswith(("SigBlk", "ShdPnd"))])
 "#,
     );
-    let mut command = runner();
-    // SAFETY: dup2 and signal are async-signal-safe, and nothing else happens between fork and exec.
-    #[allow(unsafe_code)]
-    unsafe {
-        command.pre_exec(|| {
-            nix::libc::dup2(0, 3);
-            nix::libc::dup2(0, 9);
-            nix::libc::signal(nix::libc::SIGUSR1, nix::libc::SIG_IGN);
-            Ok(())
-        });
-    }
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' USR1; exec \"$0\" 3<&0 9<&0"]).arg(runner().get_program());
     let run = module.start_with(&mut command).finish().succeeded();
     assert_eq!(run.stdout(), ["[0, 1, 2, 3]", "['0000000000000000', '0000000000000000']"]);
     let run = look("kill -USR1 $$; echo alive").start_with(&mut command).finish();

@@ -28,7 +28,7 @@ pub struct Conversation {
     pub usage: Usage,
     /// What the runner applied; empty when the sandbox never stood.
     pub enforcement: Enforcement,
-    /// Log bytes that were dropped here, past the limit.
+    /// Log bytes that were dropped past the limits, here or by the runner.
     pub log_bytes_dropped: u64,
     /// Oddities in what the runner said that did not matter to the outcome.
     pub protocol_notes: Vec<String>,

@@ -52,6 +52,8 @@ pub(super) struct Heard {
     pub(super) after_result: u64,
     pub(super) progress_second: Option<Instant>,
     pub(super) progress_in_second: u32,
+    /// As the runner says.
+    pub(super) log_bytes_dropped: u64,
 }
 
 /// What a wait found.
@@ -249,7 +251,7 @@ impl<'a> Dialogue<'a> {
             outcome: self.facts.outcome(whole_seconds(self.deadline.runtime_max)),
             usage: self.facts.result.as_ref().map(|result| result.usage).unwrap_or_default(),
             enforcement: self.applied,
-            log_bytes_dropped,
+            log_bytes_dropped: log_bytes_dropped.saturating_add(self.heard.log_bytes_dropped),
             protocol_notes: self.heard.notes(),
         }
     }

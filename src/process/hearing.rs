@@ -79,7 +79,8 @@ impl Dialogue<'_> {
                 };
                 self.send(&SupervisorMessage::Reply(Reply { id, ok, error }));
             }
-            RunnerMessage::Result { value, usage, exit, garbled } => {
+            RunnerMessage::Result { value, usage, exit, garbled, log_bytes_dropped } => {
+                self.heard.log_bytes_dropped = log_bytes_dropped;
                 self.facts.result = Some(ResultMessage { value, usage, exit, garbled });
                 self.end_soon();
             }

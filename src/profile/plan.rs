@@ -179,11 +179,16 @@ fn imposed(tree: &mut Tree, input: &PlanInput) {
     tree.own(Path::new("/run/updates"));
     let Place { source, target } = &input.module_directory;
     tree.bind(source, target, Access::ReadOnly);
+    // Its own folder, or a part of it, is a module's to declare like any other; it was saved with the rest.
+    let access = if input.check { Access::ReadOnly } else { Access::ReadWrite };
+    for declared in input.writable.iter().filter(|declared| declared.target.starts_with(target)) {
+        tree.bind(&declared.source, &declared.target, access);
+    }
     if let Some(content) = &input.effective_index {
         tree.push(Mount::File { target: target.join("index.json"), content: content.clone() });
     }
     let Place { source, target } = &input.state_directory;
-    tree.bind(source, target, if input.check { Access::ReadOnly } else { Access::ReadWrite });
+    tree.bind(source, target, access);
     tree.bind(&input.sdk, Path::new(SDK), Access::ReadOnly);
 }
 

@@ -75,7 +75,6 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
 fn invocation(context: &RunContext<'_>, scene: &Scene<'_>, cgroup_procs: Vec<PathBuf>) -> Invocation {
     let target = scene.target;
     let name = &target.manifest.name;
-    let state_directory = context.supervisor.layout.module_state(name);
     let mut arguments = context.arguments.clone();
     if context.check {
         arguments.insert(0, "--check".to_owned());
@@ -90,7 +89,7 @@ fn invocation(context: &RunContext<'_>, scene: &Scene<'_>, cgroup_procs: Vec<Pat
             check: context.check,
             arguments,
             directory: target.inside.clone(),
-            state_directory,
+            state_directory: sandbox::state_directory(context, name).target,
             manifest: target.manifest.raw.clone(),
         },
         entry: scene.entry.clone(),
@@ -102,7 +101,7 @@ fn invocation(context: &RunContext<'_>, scene: &Scene<'_>, cgroup_procs: Vec<Pat
 // Nothing of the supervisor's own environment is passed on.
 fn environment(context: &RunContext<'_>, scene: &Scene<'_>) -> BTreeMap<String, String> {
     let name = &scene.target.manifest.name;
-    let state = context.supervisor.layout.module_state(name);
+    let state = sandbox::state_directory(context, name).target;
     let mut environment: BTreeMap<String, String> = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("LANG", "C.UTF-8"),

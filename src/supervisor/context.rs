@@ -67,11 +67,11 @@ pub(super) struct RunContext<'a> {
     pub(super) arguments: Vec<String>,
     /// Whether nothing may be changed.
     pub(super) check: bool,
-    /// An empty folder that belongs to nobody.
-    pub(super) empty: PathBuf,
+    /// An empty folder that belongs to nobody; in a check.
+    pub(super) empty: Option<PathBuf>,
     /// The machine's host name, which modules see too.
     pub(super) hostname: String,
-    _scratch: tempfile::TempDir,
+    _scratch: Option<tempfile::TempDir>,
 }
 
 impl<'a> RunContext<'a> {
@@ -83,9 +83,11 @@ impl<'a> RunContext<'a> {
         checkpoints: Option<&'a Store>,
         arguments: Vec<String>,
     ) -> Result<Self, PathError> {
-        let temporary = std::env::temp_dir();
-        let scratch =
-            tempfile::Builder::new().prefix("updates-").tempdir_in(&temporary).at("create a folder in", &temporary)?;
+        // Only a check shows it, and a run that is killed would leave it behind.
+        let scratch = match checkpoints {
+            Some(_) => None,
+            None => Some(scratch()?),
+        };
         Ok(Self {
             supervisor,
             run_id,
@@ -95,7 +97,7 @@ impl<'a> RunContext<'a> {
             cgroups: CgroupHierarchy::find(),
             top_level: sandbox::top_level(&supervisor.layout)?,
             arguments,
-            empty: scratch.path().to_owned(),
+            empty: scratch.as_ref().map(|folder| folder.path().to_owned()),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             _scratch: scratch,
         })
@@ -105,4 +107,9 @@ impl<'a> RunContext<'a> {
     pub(super) fn checkpoints(&self) -> Result<&'a Store, String> {
         self.checkpoints.ok_or_else(|| "a check takes no checkpoint".to_owned())
     }
+}
+
+fn scratch() -> Result<tempfile::TempDir, PathError> {
+    let temporary = std::env::temp_dir();
+    tempfile::Builder::new().prefix("updates-").tempdir_in(&temporary).at("create a folder in", &temporary)
 }

@@ -10,7 +10,7 @@ use super::event::Event;
 use super::note::Notes;
 use super::schedule::{Schedule, Task};
 use super::target::Target;
-use super::{RunContext, worker};
+use super::{RunContext, worker, writable};
 
 /// Runs every target and returns when all are done. After an interruption those that had not started are skipped.
 pub(super) fn run_all(
@@ -19,7 +19,7 @@ pub(super) fn run_all(
     jobs: usize,
     dispatcher: &mut Dispatcher<'_>,
 ) {
-    let tasks = targets.values().map(task).collect();
+    let tasks = targets.values().map(|target| task(context, target)).collect();
     let mut schedule = Schedule::new(tasks, jobs);
     let (notes, inbox) = Notes::channel();
     let mut interrupted = false;
@@ -52,11 +52,16 @@ pub(super) fn run_all(
     });
 }
 
-fn task(target: &Target) -> Task {
+fn task(context: &RunContext<'_>, target: &Target) -> Task {
+    // Two modules that declare different folders below one that is not there yet share that one.
+    let layout = &context.supervisor.layout;
+    let resolved = writable::resolve(layout, &target.manifest.name, target.declared().into_iter()).unwrap_or_default();
+    let resolved = resolved.into_iter().filter(writable::Entry::is_new).map(|entry| entry.path);
+    let declared = target.declared().into_iter().chain(target.profile.volatile_paths.iter().cloned());
     Task {
         module: target.manifest.name.clone(),
         priority: target.manifest.priority,
         exclusive: target.manifest.exclusive || target.profile.exclusive,
-        paths: target.declared().into_iter().chain(target.profile.volatile_paths.iter().cloned()).collect(),
+        paths: declared.chain(resolved).collect(),
     }
 }

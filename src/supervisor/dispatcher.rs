@@ -97,7 +97,7 @@ impl<'o> Dispatcher<'o> {
     /// Handles what a worker sent. A finished module is returned by name.
     pub(super) fn note(&mut self, note: Note) -> Option<ModuleName> {
         match note {
-            Note::Event(event) => self.event(event),
+            Note::Event(event) => self.event(*event),
             Note::Begin { module, phase, done } => {
                 let written = match &mut self.history {
                     Some(history) => history.begin_module(&self.record.run_id, &module, phase, 1, &Value::Null),

@@ -9,7 +9,7 @@ use updates_protocol::{DeclaredPath, ModuleName};
 
 use crate::config::Layout;
 use crate::permissions::{self, PermissionTarget};
-use crate::state::Store;
+use crate::state::{Backup, Store};
 
 /// Answers the requests of one module during one attempt.
 pub struct Grants<'a> {
@@ -52,6 +52,9 @@ struct PermissionArguments {
 impl<'a> Grants<'a> {
     /// The grants of `module`, which may touch `declared`. In a check nothing that changes anything is granted.
     pub fn new(layout: &'a Layout, module: &'a ModuleName, declared: Vec<DeclaredPath>, check: bool) -> Self {
+        let mut declared = declared;
+        declared.sort();
+        declared.dedup();
         Self { layout, module, declared, check }
     }
 
@@ -90,7 +93,7 @@ impl<'a> Grants<'a> {
             .paths(paths)
             .seal(&self.layout.machine());
         let backup = saved.map_err(|error| error.to_string())?.into_backup();
-        serde_json::to_value(backup.info()).map_err(|error| error.to_string())
+        self.shown(&backup)
     }
 
     fn restore(&self, slot: &Slot) -> Result<Value, String> {
@@ -111,7 +114,7 @@ impl<'a> Grants<'a> {
         let store = self.store(&slot.backup_dir)?;
         self.own_slot(&store, &slot.module_name)?;
         match store.load(&slot.module_name).map_err(|error| error.to_string())? {
-            Some(backup) => serde_json::to_value(backup.info()).map_err(|error| error.to_string()),
+            Some(backup) => self.shown(&backup),
             None => Ok(Value::Null),
         }
     }
@@ -123,8 +126,7 @@ impl<'a> Grants<'a> {
             // One that can't be read belongs to nobody who could be told.
             let Ok(backup) = backup else { continue };
             if backup.owner() == self.module {
-                let info = serde_json::to_value(backup.info()).map_err(|error| error.to_string())?;
-                found.insert(name.to_string(), info);
+                found.insert(name.to_string(), self.shown(&backup)?);
             }
         }
         Ok(Value::Object(found))
@@ -144,6 +146,17 @@ impl<'a> Grants<'a> {
         let changed =
             permissions::apply(&self.layout.machine(), &arguments.targets).map_err(|error| error.to_string())?;
         Ok(json!({"changed": changed.len()}))
+    }
+
+    // A module sees its machine from the root on, wherever that lies on this one.
+    fn shown(&self, backup: &Backup) -> Result<Value, String> {
+        let mut info = serde_json::to_value(backup.info()).map_err(|error| error.to_string())?;
+        if let Some(Value::String(place)) = info.get_mut("backup_dir")
+            && let Ok(below) = Path::new(place).strip_prefix(self.layout.root())
+        {
+            *place = Path::new("/").join(below).display().to_string();
+        }
+        Ok(info)
     }
 
     fn own_path(&self, text: &str) -> Result<DeclaredPath, String> {

@@ -11,7 +11,7 @@ use crate::record::ModuleRecord;
 #[derive(Debug)]
 pub(super) enum Note {
     /// Something to show, and to remember where it belongs into the log.
-    Event(Event),
+    Event(Box<Event>),
     /// A module is about to run: to be written down durably before the answer.
     Begin { module: ModuleName, phase: Phase, done: SyncSender<Result<(), String>> },
     /// A module is settled: nothing of it is to be put back at the next start.
@@ -33,7 +33,7 @@ impl Notes {
     }
 
     pub(super) fn event(&self, event: Event) {
-        self.send(Note::Event(event));
+        self.send(Note::Event(Box::new(event)));
     }
 
     /// Returns when the row is durable, or with the reason why the module must not run.

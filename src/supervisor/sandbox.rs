@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use updates_protocol::SandboxPlan;
+use updates_protocol::{ModuleName, SandboxPlan};
 
 use super::RunContext;
 use super::target::Target;
@@ -54,8 +54,6 @@ pub(super) fn plan(
     };
     let volatile = Volatile::resolve(layout, &context.top_level.host, &target.profile);
     let own = |path: PathBuf| Place { target: inside(layout, &path), source: path };
-    let state = layout.module_state(&target.manifest.name);
-    let state_place = layout.root().join(state.strip_prefix("/").unwrap_or(&state));
     let input = PlanInput {
         host_top: context.top_level.host.clone(),
         machine_top: context.top_level.machine.clone(),
@@ -65,11 +63,7 @@ pub(super) fn plan(
         check: context.check,
         sdk: context.supervisor.installation.sdk.clone(),
         module_directory: Place { source: target.code.clone(), target: target.inside.clone() },
-        // In a check nothing may be made, so a module that never ran sees an empty folder in its place.
-        state_directory: Place {
-            source: if state_place.is_dir() { state_place } else { context.empty.clone() },
-            target: state,
-        },
+        state_directory: state_directory(context, &target.manifest.name),
         effective_index: target.effective_index.clone(),
         protected: [layout.modules(), layout.settings()].into_iter().map(own).filter(there).collect(),
         hidden: vec![PathBuf::from("/var/lib/updates"), PathBuf::from("/var/backups/updates")],
@@ -78,6 +72,22 @@ pub(super) fn plan(
         machine,
     };
     resolve(&target.profile, &input)
+}
+
+/// Where a module's state directory lies, and where the module sees it.
+///
+/// In a check nothing may be made: a module that never ran sees an empty folder instead, in the sandbox's own `/run`,
+/// since there may be no folder of the machine's to show it in.
+pub(super) fn state_directory(context: &RunContext<'_>, name: &ModuleName) -> Place {
+    let layout = &context.supervisor.layout;
+    let target = layout.module_state(name);
+    let source = layout.root().join(target.strip_prefix("/").unwrap_or(&target));
+    match &context.empty {
+        Some(empty) if !source.is_dir() => {
+            Place { source: empty.clone(), target: Path::new("/run/updates/state").join(name.as_str()) }
+        }
+        _ => Place { source, target },
+    }
 }
 
 fn inside(layout: &Layout, path: &Path) -> PathBuf {

@@ -208,6 +208,11 @@ fn means_folder(path: &DeclaredPath) -> bool {
 }
 
 impl Entry {
+    /// Whether something has to be made for it, so that it may stand for more than what was declared.
+    pub fn is_new(&self) -> bool {
+        matches!(self.state, EntryState::Absent(_))
+    }
+
     /// Makes what has to be there for the mount. The checkpoint that says "absent" must be sealed before.
     pub fn make(&self, machine: &Machine) -> Result<(), PathError> {
         match &self.state {

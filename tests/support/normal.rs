@@ -30,8 +30,10 @@ pub fn normal(value: &Value, root: &Path) -> Value {
     }
 }
 
-/// A text without what changes.
+/// A text without what changes, and without the marks below a traceback's lines, which differ from Python to Python.
 pub fn normal_text(text: &str, root: &Path) -> String {
+    let marks = |line: &str| line.contains('^') && line.chars().all(|c| " ~^\n".contains(c));
+    let text: String = text.split_inclusive('\n').filter(|line| !marks(line)).collect();
     let mut text = text.replace(&*root.to_string_lossy(), "[root]");
     for word in ["updates-source-", "updates-test-"] {
         while let Some(at) = text.find(word) {

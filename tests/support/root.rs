@@ -16,13 +16,15 @@ pub const OWN_PLACES: [&str; 2] = ["var/lib/updates", "run/updates"];
 /// A root folder with what a test puts there.
 pub struct Root {
     folder: TempDir,
+    temporary: TempDir,
 }
 
 impl Root {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("updates-test-").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let root = Self { folder };
+        let temporary = tempfile::Builder::new().prefix("updates-test-tmp-").tempdir().unwrap();
+        let root = Self { folder, temporary };
         for path in ["etc", "srv", "var/lib"] {
             fs::create_dir_all(root.path().join(path)).unwrap();
         }
@@ -31,6 +33,11 @@ impl Root {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The program's TMPDIR.
+    pub fn temporary(&self) -> &Path {
+        self.temporary.path()
     }
 
     /// Where `path`, absolute on the machine that modules see, lies on this one.
@@ -112,7 +119,7 @@ impl Root {
     /// Starts `updates --root ROOT` with `arguments`.
     #[track_caller]
     pub fn start(&self, arguments: &[&str]) -> Started {
-        Started::new(self.path(), arguments)
+        Started::new(self.path(), self.temporary(), arguments)
     }
 
     /// `updates run --json` with `arguments`: how it ended, and its record.

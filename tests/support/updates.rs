@@ -34,7 +34,7 @@ pub struct Ran {
 
 impl Started {
     #[track_caller]
-    pub fn new(root: &Path, arguments: &[&str]) -> Self {
+    pub fn new(root: &Path, temporary: &Path, arguments: &[&str]) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_updates"));
         assert!(
             program.with_file_name("updates-runner").exists(),
@@ -52,6 +52,7 @@ impl Started {
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("TMPDIR", temporary)
             .env("TZ", "UTC")
             .env("SECRET_OF_THE_SERVICE", "must-not-reach-modules")
             .current_dir("/")

@@ -170,6 +170,9 @@ pub enum RunnerMessage {
         /// What was not well-formed on the module's channel, when anything was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         garbled: Option<String>,
+        /// Bytes of the log that were cut, past its limit or out of lines that were too long.
+        #[serde(default)]
+        log_bytes_dropped: u64,
     },
 }
 

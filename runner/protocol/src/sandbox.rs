@@ -20,8 +20,8 @@ pub struct SandboxPlan {
     pub capability_bounding_set: Vec<String>,
     /// Resource limits, soft and hard alike.
     pub limits: Vec<Limit>,
-    /// `cgroup.procs` files that the runner writes itself into before anything else; created and removed by the
-    /// supervisor.
+    /// `cgroup.procs` files of the cgroups that every process of the sandbox is in from its start; created and removed by
+    /// the supervisor. The runner itself stays outside, to report it when a cgroup is killed as a whole.
     pub cgroup_procs: Vec<PathBuf>,
     /// File mode creation mask, for example `0o022`.
     pub umask: u32,

@@ -57,6 +57,8 @@ pub struct Conversation {
     channel: Channel,
     stdout: Output,
     stderr: Output,
+    /// What was read last from either of the two.
+    buffer: Vec<u8>,
     control: ToInit,
     report: Option<ReportReader>,
     init: Pid,
@@ -88,6 +90,7 @@ impl Conversation {
             channel: Channel::new(launched.channel),
             stdout: Output::new(launched.stdout, LogSource::Stdout, speaks),
             stderr: Output::new(launched.stderr, LogSource::Stderr, false),
+            buffer: Vec::new(),
             control: launched.control,
             report: Some(launched.report),
             init: launched.init,
@@ -130,8 +133,8 @@ impl Conversation {
                         }
                     }
                     Event::Channel => drop(self.channel.read(&mut self.module)?),
-                    Event::Stdout => drop(self.stdout.read(&mut self.module)?),
-                    Event::Stderr => drop(self.stderr.read(&mut self.module)?),
+                    Event::Stdout => drop(self.stdout.read(&mut self.buffer, &mut self.module)?),
+                    Event::Stderr => drop(self.stderr.read(&mut self.buffer, &mut self.module)?),
                     Event::Control => match self.control.exit()? {
                         Received::Message(exit) => return Ok(Over::Ended(Some(exit))),
                         Received::Gone => return Ok(Over::Ended(None)),
@@ -194,7 +197,8 @@ impl Conversation {
         Ok(events.into_iter().zip(fds).filter(|(_, fd)| ready(fd)).map(|(event, _)| event).collect())
     }
 
-    // What is waited for, in the order in which it is attended to.
+    // What is waited for, in the order in which it is attended to. Of the report only the end is of interest, which poll
+    // tells without being asked.
     fn interests(&self) -> impl Iterator<Item = (Event, BorrowedFd<'_>, PollFlags)> {
         let congested = self.module.replies.are_congested();
         let when = |condition: bool, flag: PollFlags| if condition { flag } else { PollFlags::empty() };
@@ -208,7 +212,7 @@ impl Conversation {
             (Event::Stderr, self.stderr.as_fd(), stderr),
         ];
         let streams = streams.into_iter().filter(|(_, _, flags)| self.report.is_none() && !flags.is_empty());
-        let report = self.report.iter().map(|report| (Event::Report, report.as_fd(), PollFlags::IN));
+        let report = self.report.iter().map(|report| (Event::Report, report.as_fd(), PollFlags::empty()));
         [(Event::Supervisor, rustix::stdio::stdin(), PollFlags::IN)].into_iter().chain(report).chain(streams).chain([(
             Event::Control,
             self.control.as_fd(),
@@ -261,8 +265,8 @@ impl Conversation {
         for _ in 0..LAST_READS {
             let more = [
                 self.channel.is_open() && self.channel.read(&mut self.module)?,
-                self.stdout.is_open() && self.stdout.read(&mut self.module)?,
-                self.stderr.is_open() && self.stderr.read(&mut self.module)?,
+                self.stdout.is_open() && self.stdout.read(&mut self.buffer, &mut self.module)?,
+                self.stderr.is_open() && self.stderr.read(&mut self.buffer, &mut self.module)?,
             ];
             if !more.contains(&true) {
                 break;

@@ -1,7 +1,8 @@
 //! The module's log on its way to the supervisor, and its bound: past 10 MiB only the end is kept, and the cut is said.
 //!
-//! Everything up to the bound leaves at once. What comes later goes into a ring of the last 256 KiB, which leaves when
-//! the module has ended. Messages are numbered as they leave, so that the numbers on the wire have no gaps.
+//! Everything up to the bound leaves at once. What comes later goes into rings, one for each source, so that a flood on
+//! one can't push out the error message on another; they leave when the module has ended. Messages are numbered as they
+//! leave, so that the numbers on the wire have no gaps.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,13 +18,15 @@ use crate::supervisor::{Lost, Supervisor};
 /// How much leaves at once, in bytes of text and an overhead for each line.
 const HEAD: usize = 10 << 20;
 const OVERHEAD: usize = 64;
-/// How much of the rest is kept, in bytes and in lines.
+/// How much of the rest is kept of each source, in bytes and in lines.
 const TAIL: usize = 256 << 10;
 const TAIL_LINES: u64 = 4096;
 
 /// One message, or with `lines` above 1 so many lines of output that were not looked at.
 #[derive(Debug)]
 struct Piece {
+    /// Among all that were kept, in the order of arrival.
+    order: u64,
     time: u64,
     level: Level,
     source: LogSource,
@@ -32,11 +35,18 @@ struct Piece {
     lines: u64,
 }
 
+/// The end of what one source said.
 #[derive(Debug, Default)]
-struct Tail {
+struct Ring {
     pieces: VecDeque<Piece>,
     bytes: usize,
     lines: u64,
+}
+
+#[derive(Debug, Default)]
+struct Tail {
+    rings: [Ring; 3],
+    pushed: u64,
     cut_bytes: usize,
     cut_lines: u64,
 }
@@ -47,9 +57,15 @@ pub(super) struct Journal {
     seq: u64,
     sent: usize,
     tail: Option<Tail>,
+    dropped: u64,
 }
 
 impl Journal {
+    /// Counts bytes of a line that were cut before it came here.
+    pub(super) fn clipped(&mut self, bytes: usize) {
+        self.dropped = self.dropped.saturating_add(bytes as u64);
+    }
+
     /// Passes a message on, or keeps it for the end.
     pub(super) fn log(
         &mut self,
@@ -60,7 +76,7 @@ impl Journal {
         fields: Option<Map<String, Value>>,
     ) -> Result<(), Lost> {
         self.sent = self.sent.saturating_add(text.len() + OVERHEAD);
-        let piece = Piece { time: now(), level, source, text, fields, lines: 1 };
+        let piece = Piece { order: 0, time: now(), level, source, text, fields, lines: 1 };
         if self.tail.is_none() && self.sent > HEAD {
             let text = format!("the log has passed {} MiB: of what follows only the end is kept", HEAD >> 20);
             self.send(supervisor, Piece::own(Level::Warning, text))?;
@@ -80,7 +96,7 @@ impl Journal {
         let Some(tail) = &mut self.tail else { return false };
         let count = memchr_iter(b'\n', lines).count() as u64;
         let text = String::from_utf8_lossy(lines).into_owned();
-        tail.push(Piece { time: now(), level: Level::Info, source, text, fields: None, lines: count });
+        tail.push(Piece { order: 0, time: now(), level: Level::Info, source, text, fields: None, lines: count });
         true
     }
 
@@ -96,26 +112,27 @@ impl Journal {
         })
     }
 
-    /// Passes on what was kept for the end.
-    pub(super) fn finish(&mut self, supervisor: &mut Supervisor) -> Result<(), Lost> {
-        let Some(mut tail) = self.tail.take() else { return Ok(()) };
-        let skipped = tail.skip_lines();
+    /// Passes on what was kept for the end. Returns how many bytes are missing.
+    pub(super) fn finish(&mut self, supervisor: &mut Supervisor) -> Result<u64, Lost> {
+        let Some(tail) = self.tail.take() else { return Ok(self.dropped) };
         if tail.cut_lines > 0 {
             let text = format!("{} lines of the log, {} bytes, were cut here", tail.cut_lines, tail.cut_bytes);
             self.send(supervisor, Piece::own(Level::Warning, text))?;
         }
-        for (index, piece) in tail.pieces.into_iter().enumerate() {
+        let mut pieces: Vec<Piece> = tail.rings.into_iter().flat_map(|ring| ring.pieces).collect();
+        pieces.sort_unstable_by_key(|piece| piece.order);
+        for piece in pieces {
             if piece.lines == 1 {
                 self.send(supervisor, piece)?;
                 continue;
             }
-            let first = if index == 0 { skipped } else { 0 };
-            for line in piece.text.lines().skip(first) {
-                let (time, level, source) = (piece.time, piece.level, piece.source);
-                self.send(supervisor, Piece { time, level, source, text: line.to_owned(), fields: None, lines: 1 })?;
+            for line in piece.text.lines() {
+                let Piece { order, time, level, source, .. } = piece;
+                let text = line.to_owned();
+                self.send(supervisor, Piece { order, time, level, source, text, fields: None, lines: 1 })?;
             }
         }
-        Ok(())
+        Ok(self.dropped.saturating_add(tail.cut_bytes as u64))
     }
 
     fn send(&mut self, supervisor: &mut Supervisor, piece: Piece) -> Result<(), Lost> {
@@ -128,45 +145,83 @@ impl Journal {
 
 impl Piece {
     fn own(level: Level, text: String) -> Self {
-        Self { time: now(), level, source: LogSource::Module, text, fields: None, lines: 1 }
+        Self { order: 0, time: now(), level, source: LogSource::Module, text, fields: None, lines: 1 }
+    }
+
+    // Drops all but the last lines; how many bytes and lines that were.
+    fn keep_last(&mut self, kept: u64) -> (usize, u64) {
+        let dropped = self.lines.saturating_sub(kept);
+        let bytes = self.text.split_inclusive('\n').take(dropped as usize).map(str::len).sum();
+        self.text.drain(..bytes);
+        self.lines -= dropped;
+        (bytes, dropped)
     }
 }
 
 impl Tail {
-    fn push(&mut self, piece: Piece) {
-        self.bytes += piece.text.len();
-        self.lines += piece.lines;
-        self.pieces.push_back(piece);
-        while self
-            .pieces
-            .front()
-            .is_some_and(|first| self.bytes - first.text.len() >= TAIL || self.lines - first.lines >= TAIL_LINES)
-        {
-            self.drop_first();
-        }
-    }
-
-    fn drop_first(&mut self) {
-        if let Some(piece) = self.pieces.pop_front() {
-            self.bytes -= piece.text.len();
-            self.lines -= piece.lines;
-            self.cut_bytes += piece.text.len();
-            self.cut_lines += piece.lines;
-        }
-    }
-
-    // Of the first piece, the lines that are above the bound; `push` keeps it to that piece.
-    fn skip_lines(&mut self) -> usize {
-        let skipped = self.lines.saturating_sub(TAIL_LINES);
-        if let Some(first) = self.pieces.front().filter(|_| skipped > 0) {
-            let bytes: usize = first.text.split_inclusive('\n').take(skipped as usize).map(str::len).sum();
+    fn push(&mut self, mut piece: Piece) {
+        self.pushed += 1;
+        piece.order = self.pushed;
+        let ring = &mut self.rings[match piece.source {
+            LogSource::Module => 0,
+            LogSource::Stdout => 1,
+            LogSource::Stderr => 2,
+        }];
+        if piece.lines > TAIL_LINES {
+            let (bytes, lines) = piece.keep_last(TAIL_LINES);
             self.cut_bytes += bytes;
-            self.cut_lines += skipped;
+            self.cut_lines += lines;
         }
-        skipped as usize
+        ring.bytes += piece.text.len();
+        ring.lines += piece.lines;
+        ring.pieces.push_back(piece);
+        while ring.bytes > TAIL || ring.lines > TAIL_LINES {
+            // The newest always stays: it is within the bounds, or a single line.
+            if ring.pieces.len() == 1 {
+                return;
+            }
+            let Some(first) = ring.pieces.pop_front() else { return };
+            ring.bytes -= first.text.len();
+            ring.lines -= first.lines;
+            self.cut_bytes += first.text.len();
+            self.cut_lines += first.lines;
+        }
     }
 }
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(source: LogSource, text: &str) -> Piece {
+        let lines = text.matches('\n').count().max(1) as u64;
+        Piece { order: 0, time: 0, level: Level::Info, source, text: text.to_owned(), fields: None, lines }
+    }
+
+    #[test]
+    fn of_a_flood_the_end_is_kept_and_the_rest_counted() {
+        let mut tail = Tail::default();
+        tail.push(piece(LogSource::Stderr, "the error"));
+        for _ in 0..1000 {
+            tail.push(piece(LogSource::Stdout, &"y\n".repeat(10_000)));
+        }
+        let [_, stdout, stderr] = &tail.rings;
+        assert_eq!((stderr.lines, stdout.lines), (1, TAIL_LINES));
+        assert_eq!(tail.cut_lines, 10_000_000 - TAIL_LINES);
+        assert_eq!(tail.cut_bytes as u64, 2 * tail.cut_lines);
+        assert_eq!(stdout.pieces.iter().map(|piece| piece.text.len()).sum::<usize>(), stdout.bytes);
+    }
+
+    #[test]
+    fn a_piece_above_the_bound_replaces_all_before_it() {
+        let mut tail = Tail::default();
+        tail.push(piece(LogSource::Module, "first"));
+        tail.push(piece(LogSource::Module, &"x".repeat(TAIL + 1)));
+        assert_eq!(tail.rings[0].pieces.len(), 1);
+        assert_eq!((tail.cut_lines, tail.cut_bytes), (1, 5));
+    }
 }

@@ -73,6 +73,11 @@ impl Module {
         self.journal.log(&mut self.supervisor, Level::Info, source, text, None)
     }
 
+    /// Counts what was cut out of a line of output.
+    pub(super) fn clipped(&mut self, bytes: usize) {
+        self.journal.clipped(bytes);
+    }
+
     /// Whole lines of output that are cut anyway; see [`Journal::bulk`].
     pub(super) fn print_bulk(&mut self, source: LogSource, lines: &[u8]) -> bool {
         self.journal.bulk(source, lines)
@@ -122,14 +127,14 @@ impl Module {
             );
             self.journal.log(&mut self.supervisor, Level::Debug, LogSource::Module, text, None)?;
         }
-        self.journal.finish(&mut self.supervisor)?;
+        let log_bytes_dropped = self.journal.finish(&mut self.supervisor)?;
         // Numbers can take more room than the module gave them: 1e300 is written out.
         if serde_json::to_vec(&self.result).map_or(usize::MAX, |json| json.len()) > MAX_RESULT - 1024 {
             self.result = None;
             self.garble(format!("the result is longer than {MODULE_RESULT} bytes once it is written out"));
         }
         let garbled = self.garbled;
-        self.supervisor.send(&RunnerMessage::Result { value: self.result, usage, exit, garbled })?;
+        self.supervisor.send(&RunnerMessage::Result { value: self.result, usage, exit, garbled, log_bytes_dropped })?;
         self.supervisor.flush()
     }
 }

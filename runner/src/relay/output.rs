@@ -1,10 +1,9 @@
 //! Standard output and standard error of the module: lines for the log, and for executables protocol on the former.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use memchr::memmem;
+use rustix::io::Errno;
 use serde::Deserialize;
 use updates_protocol::{LogSource, Message, parse_module_line};
 
@@ -18,19 +17,18 @@ const READ: usize = 64 << 10; // what a pipe holds
 /// One of the module's two output pipes.
 #[derive(Debug)]
 pub(super) struct Output {
-    pipe: File,
+    pipe: OwnedFd,
     lines: Lines,
     source: LogSource,
     /// Whether messages of the protocol are looked for.
     protocol: bool,
-    buffer: Box<[u8]>,
     ended: bool,
 }
 
 impl Output {
     pub(super) fn new(pipe: OwnedFd, source: LogSource, protocol: bool) -> Self {
         let lines = Lines::new(if protocol { MODULE_RESULT } else { 0 });
-        Self { pipe: pipe.into(), lines, source, protocol, buffer: vec![0; READ].into(), ended: false }
+        Self { pipe, lines, source, protocol, ended: false }
     }
 
     /// Whether something may still come.
@@ -43,20 +41,22 @@ impl Output {
         self.protocol
     }
 
-    /// Reads once and passes on what is complete. Returns false when there was nothing to read.
-    pub(super) fn read(&mut self, module: &mut Module) -> Result<bool, Lost> {
-        let count = match self.pipe.read(&mut self.buffer) {
-            Ok(count) => count,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Ok(false),
-            Err(_) => 0,
-        };
+    /// Reads once, into `buffer`, and passes on what is complete. Returns false when there was nothing to read.
+    pub(super) fn read(&mut self, buffer: &mut Vec<u8>, module: &mut Module) -> Result<bool, Lost> {
+        buffer.clear();
+        buffer.reserve(READ);
+        let read = rustix::io::read(&self.pipe, rustix::buffer::spare_capacity(buffer));
+        if let Err(Errno::AGAIN | Errno::INTR) = read {
+            return Ok(false);
+        }
+        // By any other error nothing was read, which is treated as the end.
         let mut sink = Printer { module, source: self.source, protocol: self.protocol, lost: None };
-        self.lines.feed(&self.buffer[..count], &mut sink);
-        if count == 0 {
+        self.lines.feed(buffer, &mut sink);
+        if buffer.is_empty() {
             self.ended = true;
             self.lines.finish(&mut sink);
         }
-        sink.lost.map_or(Ok(count > 0), Err)
+        sink.lost.map_or(Ok(!buffer.is_empty()), Err)
     }
 
     /// Passes on an unfinished last line, whoever may still hold the pipe.
@@ -93,6 +93,7 @@ impl Sink for Printer<'_> {
             }
             None => {
                 let text = String::from_utf8_lossy(kept);
+                self.module.clipped(length - kept.len());
                 let text = if length > kept.len() { note(&text, length - kept.len()) } else { text.into_owned() };
                 self.module.print(self.source, text)
             }

@@ -40,6 +40,11 @@ impl Cgroups {
         Ok(cgroups)
     }
 
+    /// Whether init stays in the runner's cgroups, so that its cgroup namespace can be created along with the others.
+    pub(super) fn are_none(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// The cgroup for clone3(2).
     pub(super) fn birthplace(&self) -> Option<BorrowedFd<'_>> {
         self.birthplace.as_ref().map(AsFd::as_fd)
@@ -47,6 +52,9 @@ impl Cgroups {
 
     /// Moves this process into the others and hides everything above them.
     pub(super) fn join(&self) -> Result<(), SetupFailure> {
+        if self.are_none() {
+            return Ok(());
+        }
         for file in &self.to_join {
             std::fs::write(file, "0").or_fail("cgroup", || format!("writing 0 to {}", file.display()))?;
         }

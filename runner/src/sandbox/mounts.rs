@@ -21,8 +21,10 @@ use super::target::{Kind, Links, Root, kind_of};
 use crate::kernel::mount_setattr;
 
 pub(super) const HARMLESS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
-const READ_ONLY: MountAttrFlags = HARMLESS.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
+pub(super) const READ_ONLY: MountAttrFlags = HARMLESS.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
 const SCRATCH: &str = ".scratch";
+/// What the root's own file system may take, in bytes: planned files, and whatever the module puts into `/dev/shm`.
+const ROOT_SIZE: u64 = 64 << 20;
 
 /// A file tree that is being built.
 #[derive(Debug)]
@@ -51,7 +53,8 @@ impl FileTree {
         // Nothing that is mounted here may show outside, and pivot_root(2) refuses shared mounts.
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .or_fail("mounts", || "making / private (a user namespace without its rights?)".to_owned())?;
-        let mount = tmpfs(16 << 20, 0o755, HARMLESS)?;
+        // Not `nodev`, because `/dev` lies in it.
+        let mount = tmpfs(ROOT_SIZE, 0o755, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
         move_mount(&mount, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .or_fail("mounts", || "attaching the new root".to_owned())?;
         let mut tree = Self { scratch: Scratch::new(&mount)?, root: Root::new(mount)?, summary: Summary::default() };
@@ -161,7 +164,10 @@ impl FileTree {
 impl Summary {
     pub(super) fn report(&self, enforcement: &mut Enforcement) {
         let writable: Vec<String> = self.writable.iter().map(|path| path.display().to_string()).collect();
-        let but = if writable.is_empty() { "nothing".to_owned() } else { writable.join(", ") };
+        let mut but = if writable.is_empty() { "nothing".to_owned() } else { writable.join(", ") };
+        if but.len() > 1000 {
+            but = format!("{} paths", writable.len());
+        }
         enforcement.enforced("read_only_machine", format!("{} read-only mounts; writable: {but}", self.read_only));
         if self.private_tmp {
             enforcement.enforced("private_tmp", "tmpfs");

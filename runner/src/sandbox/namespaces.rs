@@ -28,8 +28,12 @@ impl Namespaces {
         Self { private_network, user }
     }
 
-    pub(super) fn fork(&self, cgroup: Option<BorrowedFd<'_>>) -> Result<Forked, SetupFailure> {
+    /// `cgroup` is where init is born; with `cgroup_namespace`, the cgroups it is born into are the ones it stays in.
+    pub(super) fn fork(&self, cgroup: Option<BorrowedFd<'_>>, cgroup_namespace: bool) -> Result<Forked, SetupFailure> {
         let mut flags = ALWAYS;
+        if cgroup_namespace {
+            flags |= libc::CLONE_NEWCGROUP;
+        }
         if self.private_network {
             flags |= libc::CLONE_NEWNET;
         }

@@ -63,14 +63,14 @@ impl Sandbox {
 
     /// Forks init into the new namespaces.
     pub fn fork_init(&self) -> Result<Forked, SetupFailure> {
-        self.namespaces.fork(self.cgroups.birthplace())
+        self.namespaces.fork(self.cgroups.birthplace(), self.cgroups.are_none())
     }
 
     /// For init alone: applies everything that covers all processes of the sandbox.
     pub fn enter(self) -> Result<Entered, SetupFailure> {
         let mut enforcement = Enforcement::default();
-        // A created directory has the mode that is asked for, whatever mask the supervisor was started with.
-        rustix::process::umask(Mode::from_raw_mode(0o022));
+        // What is created has the mode that is asked for, whatever mask the supervisor was started with.
+        rustix::process::umask(Mode::empty());
         self.namespaces.map_identity()?;
         // The version 1 hierarchies are mounted on the machine, so this comes before its file tree is left.
         self.cgroups.join()?;

@@ -76,6 +76,13 @@ impl Root {
 
     /// The place of `target`, made when it is missing.
     pub(super) fn place(&self, target: &Path, kind: Kind, links: Links) -> Result<OwnedFd, SetupFailure> {
+        // Most directories of the root are made here, and the root itself is surely the sandbox's own.
+        if kind == Kind::Directory && target.parent() == Some(Path::new("/")) {
+            match target.file_name().map(|name| mkdirat(&self.mount, name, Mode::from_raw_mode(0o755))) {
+                None | Some(Ok(()) | Err(Errno::EXIST)) => {}
+                Some(error) => error.or_fail("mounts", || format!("creating {}", target.display()))?,
+            }
+        }
         match self.find(target, links) {
             Ok(place) => Ok(place),
             Err(Errno::NOENT) => self.make(target, kind, links),
@@ -134,7 +141,8 @@ impl Root {
         refused("mounts", format!("{}: not an absolute path", target.display()))
     }
 
-    fn require_own(&self, place: &OwnedFd, existing: &Path, target: &Path) -> Result<(), SetupFailure> {
+    /// Refuses to make `target` in a file system of the machine.
+    pub(super) fn require_own(&self, place: &OwnedFd, existing: &Path, target: &Path) -> Result<(), SetupFailure> {
         if self.own.contains(&device(place.as_fd(), existing)?) {
             return Ok(());
         }
