@@ -1,5 +1,5 @@
-//! A real apt repository, made on the spot with dpkg-deb and apt-ftparchive, and a system of packages that is apt's whole
-//! world: it lies in `/srv/machine` of a root, and nothing of this machine's own packages is named anywhere.
+//! A real apt repository, made on the spot with dpkg-deb and apt-ftparchive, and a system of packages that is apt's
+//! whole world: it lies in `/srv/machine` of a root, and nothing of this machine's own packages is named anywhere.
 
 use std::fs;
 use std::path::Path;

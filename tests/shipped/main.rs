@@ -8,6 +8,7 @@ mod support;
 
 mod adblock;
 mod apt;
+mod by_path;
 mod files;
 mod hotfix;
 mod http;

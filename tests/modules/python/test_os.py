@@ -293,9 +293,11 @@ W: Some index files failed to download. They have been ignored, or old ones used
         self.load()
         from components.tools import Finished
 
-        finished = Finished(100, ["dpkg: error processing package beta (--configure):",
-                                  " installed beta package post-installation script subprocess returned error exit status 1",
-                                  "Errors were encountered while processing:", " beta"])
+        finished = Finished(100, [
+            "dpkg: error processing package beta (--configure):",
+            " installed beta package post-installation script subprocess returned error exit status 1",
+            "Errors were encountered while processing:", " beta",
+        ])
         self.assertEqual(finished.reason(), " ".join(line.strip() for line in finished.lines[:2]))
 
     def test_a_newer_kernel_of_the_same_flavour_means_a_reboot(self):
