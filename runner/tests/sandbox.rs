@@ -138,10 +138,34 @@ fn layers_are_seen_as_one_and_read_only() {
     }
     let mounts = &mut module.plan().mounts;
     mounts.retain(|mount| !matches!(mount, Mount::Bind { target, .. } if target == Path::new("/srv")));
-    mounts.push(Mount::Overlay { layers: layers.to_vec(), target: "/srv/both".into() });
+    mounts.push(Mount::Overlay { layers: layers.to_vec(), work: None, target: "/srv/both".into() });
     let run = module.run();
     assert_eq!(run.stdout()[..3], ["upper", "only upper", "only lower"], "{run:?}");
     assert!(run.stdout()[3].contains("Read-only"));
+}
+
+#[test]
+fn what_is_written_to_layers_lands_in_the_first() {
+    let mut module = look("echo more >>/srv/both/lower; rm /srv/both/gone; echo new >/srv/both/new; ls /srv/both");
+    let folder = module.folder.path().to_owned();
+    let [upper, lower, work] = ["upper", "lower", "work"].map(|name| folder.join(name));
+    for each in [&upper, &lower, &work] {
+        fs::create_dir(each).unwrap();
+    }
+    fs::write(lower.join("lower"), "below\n").unwrap();
+    fs::write(lower.join("gone"), "").unwrap();
+    let mounts = &mut module.plan().mounts;
+    mounts.retain(|mount| !matches!(mount, Mount::Bind { target, .. } if target == Path::new("/srv")));
+    mounts.push(Mount::Overlay {
+        layers: vec![upper.clone(), lower.clone()],
+        work: Some(work),
+        target: "/srv/both".into(),
+    });
+    let run = module.run().succeeded();
+    assert_eq!(run.stdout(), ["lower", "new"]);
+    assert_eq!(fs::read_to_string(upper.join("lower")).unwrap(), "below\nmore\n");
+    assert_eq!(fs::read_to_string(lower.join("lower")).unwrap(), "below\n");
+    assert!(upper.join("new").exists() && lower.join("gone").exists());
 }
 
 #[test]

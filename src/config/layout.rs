@@ -114,6 +114,11 @@ impl Layout {
         self.state().join("catalog")
     }
 
+    /// Where the kernel works on overlays while modules run below a root; empty otherwise.
+    pub fn overlays(&self) -> PathBuf {
+        self.below("run/updates/overlays")
+    }
+
     /// A module's own state directory, as a path of the machine that modules see.
     pub fn module_state(&self, name: &ModuleName) -> PathBuf {
         PathBuf::from("/var/lib/updates/state").join(name.as_str())

@@ -19,6 +19,8 @@ pub struct PlanInput {
     /// [`super::Profile::writable_paths`], each where it lies. They must exist, on the machine that
     /// modules see as well.
     pub writable: Vec<Place>,
+    /// Top-level directories of [`Machine::Root`] that are written in place while this machine's shine through them.
+    pub laid_over: Vec<LaidOver>,
     /// [`super::Profile::read_only_paths`] of which there is something.
     pub read_only: Vec<Place>,
     /// Whether nothing may be changed.
@@ -49,6 +51,15 @@ pub struct Place {
     pub source: PathBuf,
     /// Where it is seen.
     pub target: PathBuf,
+}
+
+/// A top-level directory that is written where this machine has one too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaidOver {
+    /// The directory, such as `/usr`.
+    pub target: PathBuf,
+    /// An empty directory for the kernel, see [`updates_protocol::Mount::Overlay`].
+    pub work: PathBuf,
 }
 
 /// An entry of a root directory.

@@ -14,7 +14,7 @@ mod tests;
 
 pub use capability::Capability;
 pub use error::ProfileError;
-pub use input::{Place, PlanInput, TopLevel, TopLevelKind};
+pub use input::{LaidOver, Place, PlanInput, TopLevel, TopLevelKind};
 pub use load::Profiles;
 pub use plan::{SDK, plan};
 pub use settings::{BestEffort, Profile};

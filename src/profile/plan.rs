@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use updates_protocol::{Access, Limit, Mount, Resource, SandboxPlan};
 
 use super::tree::Tree;
-use super::{Place, PlanInput, Profile, TopLevel, TopLevelKind};
+use super::{LaidOver, Place, PlanInput, Profile, TopLevel, TopLevelKind};
 use crate::config::Machine;
 
 /// Where a module finds the SDK.
@@ -53,6 +53,12 @@ fn top_level(input: &PlanInput) -> Top<'_> {
             top.entry(name).or_default().1 = Some(kind);
         }
     }
+    for LaidOver { target, .. } in &input.laid_over {
+        // It may have been made since the root was read.
+        if let Some(name) = target.file_name() {
+            top.entry(name).or_default().1 = Some(&TopLevelKind::Directory);
+        }
+    }
     top.retain(|name, _| !OWN.iter().any(|own| *name == *own));
     top
 }
@@ -74,12 +80,12 @@ fn machine(tree: &mut Tree, top: &Top<'_>, profile: &Profile, input: &PlanInput)
                 tree.push(Mount::Symlink { content: content.clone(), target });
             }
             (Some(Directory), Some(Directory)) => {
-                tree.push(Mount::Overlay { layers: vec![ours, target.clone()], target });
+                tree.push(Mount::Overlay { layers: vec![ours, target.clone()], work: work(input, &target), target });
             }
             // The directory of an older system's tree, laid over what its link leads to here.
             (Some(Symlink(content)), Some(Directory)) => {
                 let linked = Path::new("/").join(content);
-                tree.push(Mount::Overlay { layers: vec![ours, linked], target });
+                tree.push(Mount::Overlay { layers: vec![ours, linked], work: work(input, &target), target });
             }
             (_, Some(Directory)) => tree.bind(&ours, &target, Access::ReadOnly),
             (Some(Directory), _) => tree.bind(&target, &target, Access::ReadOnly),
@@ -90,6 +96,10 @@ fn machine(tree: &mut Tree, top: &Top<'_>, profile: &Profile, input: &PlanInput)
     tree.tmpfs(Path::new("/run"), RUN_SIZE, 0o755);
     tree.push(Mount::Proc);
     tree.push(Mount::Dev);
+}
+
+fn work(input: &PlanInput, target: &Path) -> Option<PathBuf> {
+    input.laid_over.iter().find(|each| each.target == target).map(|each| each.work.clone())
 }
 
 /// A rule of the profile or the manifest about one path. Of rules for the same path the last in this order holds.

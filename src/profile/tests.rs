@@ -70,6 +70,7 @@ fn input(profile: &Profile, machine: Machine) -> PlanInput {
             top(&["data", "etc", "lib->usr/lib", "run", "usr", "var"])
         },
         writable: profile.writable_paths().map(|path| located(path.as_path().to_str().unwrap())).collect(),
+        laid_over: Vec::new(),
         read_only: profile.read_only_paths.iter().map(|path| located(path.as_path().to_str().unwrap())).collect(),
         check: false,
         sdk: "/usr/lib/updates/python".into(),
@@ -91,7 +92,8 @@ fn lines(mounts: &[Mount]) -> String {
             let access = if *access == Access::ReadOnly { "ro" } else { "rw" };
             format!("bind {access}  {} <- {}", target.display(), source.display())
         }
-        Mount::Overlay { layers, target } => format!("overlay  {} <- {layers:?}", target.display()),
+        Mount::Overlay { layers, work: None, target } => format!("overlay  {} <- {layers:?}", target.display()),
+        Mount::Overlay { layers, work: Some(_), target } => format!("overlay rw  {} <- {layers:?}", target.display()),
         Mount::Symlink { content, target } => format!("symlink  {} -> {}", target.display(), content.display()),
         Mount::Tmpfs { target, size, mode } => format!("tmpfs    {} {mode:04o} {}K", target.display(), size >> 10),
         Mount::Directory { target } => format!("dir      {}", target.display()),
@@ -254,6 +256,27 @@ fn a_module_under_another_root() {
     let profile = resolve(unbound());
     let input = input(&profile, Machine::Root("/srv/fixture".into()));
     insta::assert_snapshot!(lines(&plan(&profile, &input).mounts));
+}
+
+#[test]
+fn a_package_manager_under_another_root_writes_there_and_sees_this_machine_through_it() {
+    let profile = resolve(json!({"sandbox": {"profile": "package-manager"}}));
+    let mut input = input(&profile, Machine::Root("/srv/fixture".into()));
+    input.writable.clear();
+    for name in ["etc", "opt", "usr", "var"] {
+        let (target, work) = (Path::new("/").join(name), Path::new("/srv/fixture/run/updates/overlays").join(name));
+        input.laid_over.push(LaidOver { target, work });
+    }
+    input.host_top.extend(top(&["opt"]));
+    let plan = lines(&plan(&profile, &input).mounts);
+    // `/opt` was made after the root was listed.
+    for line in
+        ["overlay rw  /opt <- [\"/srv/fixture/opt\", \"/opt\"]", "overlay rw  /usr <- [\"/srv/fixture/usr\", \"/usr\"]"]
+    {
+        assert!(plan.contains(line), "{plan}");
+    }
+    assert!(!plan.contains("bind rw  /usr") && !plan.contains("bind ro  /opt"), "{plan}");
+    assert!(plan.find("overlay rw  /etc").unwrap() < plan.find("bind ro  /etc/updates").unwrap(), "{plan}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod sync;
 mod target;
 mod undo;
 mod verdict;
+mod volatile;
 mod worker;
 mod writable;
 

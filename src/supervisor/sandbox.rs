@@ -6,6 +6,7 @@ use updates_protocol::{ModuleName, SandboxPlan};
 
 use super::RunContext;
 use super::target::Target;
+use super::volatile::Volatile;
 use super::writable::{Entry, EntryState};
 use crate::config::{Layout, Machine};
 use crate::fs::PathError;
@@ -15,7 +16,7 @@ use crate::profile::{Place, PlanInput, Profile, TopLevel, plan as resolve};
 /// The entries of this machine's root and of the one laid over it: read once a run.
 #[derive(Debug, Clone)]
 pub(super) struct TopLevels {
-    host: Vec<TopLevel>,
+    pub(super) host: Vec<TopLevel>,
     machine: Vec<TopLevel>,
 }
 
@@ -51,11 +52,13 @@ pub(super) fn plan(
         source: machine.locate(path),
         target: path.as_path().to_owned(),
     };
+    let volatile = Volatile::resolve(layout, &context.top_level.host, &target.profile);
     let own = |path: PathBuf| Place { target: inside(layout, &path), source: path };
     let input = PlanInput {
         host_top: context.top_level.host.clone(),
         machine_top: context.top_level.machine.clone(),
-        writable: declared.chain(target.profile.volatile_paths.iter().map(located)).filter(there).collect(),
+        writable: declared.chain(volatile.bound).filter(there).collect(),
+        laid_over: if context.check { Vec::new() } else { volatile.laid_over },
         read_only: target.profile.read_only_paths.iter().map(located).filter(there).collect(),
         check: context.check,
         sdk: context.supervisor.installation.sdk.clone(),

@@ -14,7 +14,7 @@ use super::note::Notes;
 use super::target::{Target, host};
 use super::verdict::judge;
 use super::writable::{self, Entry as Writable};
-use super::{RunContext, undo};
+use super::{RunContext, undo, volatile};
 use crate::fs::create_directory;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::state::Backup;
@@ -134,9 +134,12 @@ impl Worker<'_> {
         if let Err(reason) = self.notes.begin(name, self.phase) {
             return not_run(format!("did not run, since its start can't be written down: {reason}"));
         }
-        let made = writable.iter().try_for_each(|entry| entry.make(&layout.machine()));
+        let made = writable
+            .iter()
+            .try_for_each(|entry| entry.make(&layout.machine()))
+            .and_then(|()| volatile::make(self.context, self.target));
         let end = match made {
-            Ok(()) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
+            Ok(_made) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
             Err(error) => self.roll_back(error.to_string(), None, &checkpoint, Why::Surroundings),
         };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);

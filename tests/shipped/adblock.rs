@@ -50,7 +50,7 @@ fn lists_are_merged_into_an_include_that_unbound_would_read() {
     web.asked();
     assert_step!("adblock_second", scene.run());
     assert_eq!(web.asked(), ["/hosts 304", "/adblock 304"]);
-    web.put("/hosts", &format!("{HOSTS}0.0.0.0 more.example\n"));
+    web.put("/hosts", format!("{HOSTS}0.0.0.0 more.example\n"));
     assert_step!("adblock_check_after", scene.check());
     assert_step!("adblock_third", scene.run());
 }

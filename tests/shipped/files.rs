@@ -13,7 +13,7 @@ const SHOWN: usize = 4000;
 /// What is not looked into, by the last component of its path.
 #[derive(Default)]
 pub struct Without {
-    /// Names of which the content is not shown.
+    /// Ends of names of which the content is not shown.
     pub content_of: Vec<&'static str>,
     /// Beginnings of names that are left out altogether.
     pub beginning: Vec<&'static str>,
@@ -64,7 +64,7 @@ impl Files {
         if named || left_out.iter().any(|each| relative.starts_with(each)) {
             return;
         }
-        let closed = without.content_of.contains(&&*name);
+        let closed = without.content_of.iter().any(|end| name.ends_with(end));
         let rights = format!("{:04o} {}:{}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
         let node = if metadata.is_symlink() {
             format!("link to {}", fs::read_link(path).unwrap().display())

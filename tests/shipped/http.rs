@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Serves texts by path until the test process ends.
+/// Serves what it is given until the test process ends.
 pub struct Web {
     address: String,
-    pages: Arc<Mutex<HashMap<String, String>>>,
+    pages: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -36,9 +36,9 @@ impl Web {
         format!("http://{}{path}", self.address)
     }
 
-    /// Serves `text` at `path` from now on.
-    pub fn put(&self, path: &str, text: &str) -> &Self {
-        self.pages.lock().unwrap().insert(path.to_owned(), text.to_owned());
+    /// Serves `content` at `path` from now on.
+    pub fn put(&self, path: &str, content: impl Into<Vec<u8>>) -> &Self {
+        self.pages.lock().unwrap().insert(path.to_owned(), content.into());
         self
     }
 
@@ -56,12 +56,13 @@ impl Web {
 
 fn answer(
     mut stream: TcpStream,
-    pages: &Mutex<HashMap<String, String>>,
+    pages: &Mutex<HashMap<String, Vec<u8>>>,
     asked: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
-    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    // apt asks for `/./name` where a repository lies in one folder.
+    let path = request.split(' ').nth(1).unwrap_or_default().replace("/./", "/");
     let mut known = None;
     for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
         if let Some((name, value)) = line.split_once(':')
@@ -71,15 +72,17 @@ fn answer(
         }
     }
     let page = pages.lock().unwrap().get(&path).cloned();
-    // A tag that follows the content: its length and sum are enough for texts of a test.
-    let tag = page.as_ref().map(|text| format!("\"{}-{}\"", text.len(), text.bytes().map(u64::from).sum::<u64>()));
+    // A tag that follows the content: its length and sum are enough for what a test serves.
+    let tag =
+        page.as_ref().map(|text| format!("\"{}-{}\"", text.len(), text.iter().copied().map(u64::from).sum::<u64>()));
     let (status, body) = match &page {
-        None => ("404 Not Found", ""),
-        Some(_) if known.is_some() && known == tag => ("304 Not Modified", ""),
-        Some(text) => ("200 OK", text.as_str()),
+        None => ("404 Not Found", &[][..]),
+        Some(_) if known.is_some() && known == tag => ("304 Not Modified", &[][..]),
+        Some(text) => ("200 OK", text.as_slice()),
     };
     asked.lock().unwrap().push(format!("{path} {}", &status[..3]));
     let tag = tag.map(|tag| format!("ETag: {tag}\r\n")).unwrap_or_default();
     let length = if status.starts_with("304") { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    write!(stream, "HTTP/1.1 {status}\r\n{tag}{length}Connection: close\r\n\r\n{body}")
+    write!(stream, "HTTP/1.1 {status}\r\n{tag}{length}Connection: close\r\n\r\n")?;
+    stream.write_all(body)
 }

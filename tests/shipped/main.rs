@@ -7,10 +7,13 @@
 mod support;
 
 mod adblock;
+mod apt;
+mod by_path;
 mod files;
 mod hotfix;
 mod http;
 mod migrations;
+mod os;
 mod permissions;
 mod resolver;
 mod scene;

@@ -6,6 +6,17 @@ use std::process::{Child, Command, Stdio};
 
 use super::support::Root;
 
+/// The configuration of the one that runs, which sees this machine and not the root's.
+const OUTSIDE: &str = "/srv/resolver/unbound.conf";
+/// A port at which nothing listens.
+const NOBODY: u16 = 1;
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    service: u16,
+    control: u16,
+}
+
 /// A running unbound, ended when dropped.
 pub struct Resolver {
     process: Child,
@@ -13,28 +24,35 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Writes unbound's configuration as modules see it, without starting anything. Its control port answers nobody.
-    pub fn configure(root: &Root) -> u16 {
+    /// Writes unbound's configuration as modules see it, for an unbound that is not running.
+    pub fn configure(root: &Root) {
         assert!(
             std::path::Path::new("/usr/sbin/unbound-checkconf").exists(),
             "unbound is not installed: run packaging/setup test"
         );
-        let control = free_port();
-        root.write("/etc/unbound/unbound.conf", configuration("/etc/unbound", free_port(), control));
-        root.folder("/etc/unbound/unbound.conf.d");
-        control
+        write(root, Ports { service: NOBODY, control: NOBODY });
     }
 
     /// Starts it with that configuration; returns when it serves.
     pub fn start(root: &Root) -> Self {
-        let control = Self::configure(root);
-        let place = root.at("/etc/unbound");
-        // The same settings at the place where this machine has them.
-        let own = configuration(&place.to_string_lossy(), free_port(), control);
-        root.write("/srv/resolver/unbound.conf", own);
+        Self::configure(root);
+        let mut said = Vec::new();
+        // A port that is free now may be taken by the time unbound asks for it.
+        for _ in 0..5 {
+            let ports = Ports { service: free_port(), control: free_port() };
+            write(root, ports);
+            match Self::launch(root) {
+                Ok(process) => return Self { process, control: ports.control },
+                Err(lines) => said = lines,
+            }
+        }
+        panic!("unbound did not start: {said:#?}");
+    }
+
+    fn launch(root: &Root) -> Result<Child, Vec<String>> {
         let mut process = Command::new("/usr/sbin/unbound")
             .args(["-d", "-v", "-c"])
-            .arg(root.at("/srv/resolver/unbound.conf"))
+            .arg(root.at(OUTSIDE))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -43,11 +61,12 @@ impl Resolver {
         let mut said = Vec::new();
         for line in BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok) {
             if line.contains("start of service") {
-                return Self { process, control };
+                return Ok(process);
             }
             said.push(line);
         }
-        panic!("unbound did not start: {said:#?}");
+        process.wait().unwrap();
+        Err(said)
     }
 
     /// The zones that it has in force with this action, sorted.
@@ -71,16 +90,37 @@ impl Drop for Resolver {
     }
 }
 
-fn configuration(folder: &str, port: u16, control: u16) -> String {
+fn write(root: &Root, ports: Ports) {
+    root.folder("/etc/unbound/unbound.conf.d");
+    root.write("/etc/unbound/unbound.conf", configuration("/etc/unbound", ports));
+    // The same settings with the folder where this machine has it.
+    root.write(OUTSIDE, configuration(&root.at("/etc/unbound").to_string_lossy(), ports));
+}
+
+fn configuration(folder: &str, Ports { service, control }: Ports) -> String {
     format!(
-        "server:\n    interface: 127.0.0.1\n    port: {port}\n    chroot: \"\"\n    username: \"\"\n    directory: \"\"\n    \
-         pidfile: \"\"\n    use-syslog: no\n    do-daemonize: no\n    num-threads: 1\n    module-config: \"iterator\"\n\
-         remote-control:\n    control-enable: yes\n    control-interface: 127.0.0.1\n    control-port: {control}\n    \
-         control-use-cert: no\ninclude: \"{folder}/unbound.conf.d/*.conf\"\n"
+        r#"server:
+    interface: 127.0.0.1
+    port: {service}
+    chroot: ""
+    username: ""
+    directory: ""
+    pidfile: ""
+    use-syslog: no
+    do-daemonize: no
+    num-threads: 1
+    module-config: "iterator"
+remote-control:
+    control-enable: yes
+    control-interface: 127.0.0.1
+    control-port: {control}
+    control-use-cert: no
+include: "{folder}/unbound.conf.d/*.conf"
+"#
     )
 }
 
-// Free for both protocols when asked; nobody else on this machine is expected to take it in the moment after.
+// Free for both protocols when asked.
 fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -208,6 +208,7 @@ macro_rules! assert_step {
             // Newer Pythons bring no setuptools.
             (r#",?\s+"(pip|setuptools)": "none -> [0-9.]+""#, ""),
             (r"\d+ packages changed, \d+ installed", "[n] packages changed, [n] installed"),
+            (r"Fetched (.+) in \d+s \([^)]+\)", "Fetched $1 in [n] s"),
             (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
         ]}, {
             insta::assert_snapshot!($name, $step.to_string())

@@ -1,5 +1,10 @@
 """Read what apt and dpkg say about packages. The parsers are pure; only `installed`, `plan` and `held` run a tool."""
 
+import re
+
+# Debian Policy 5.6.1, with an architecture where apt names one.
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?")
+
 
 class PackageError(Exception):
     """A question that apt or dpkg did not answer."""
@@ -73,13 +78,18 @@ def upgrade_arguments(configuration):
 
 def held(tools):
     finished = tools.apt_mark("showhold")
-    return sorted(finished.lines) if finished.code == 0 else []
+    return sorted(names(finished.lines)) if finished.code == 0 else []
 
 
 def automatic(tools):
     """The packages that are installed only because others need them."""
     finished = tools.apt_mark("showauto")
-    return set(finished.lines) if finished.code == 0 else set()
+    return set(names(finished.lines)) if finished.code == 0 else set()
+
+
+def names(lines):
+    """The lines that are a package's name, and not one of apt's warnings among them."""
+    return [line for line in lines if NAME.fullmatch(line)]
 
 
 class Installed:

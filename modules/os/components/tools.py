@@ -26,7 +26,12 @@ class Finished:
     def reason(self):
         """What went wrong, in the tool's own words where it has said so."""
         errors = [line[3:].strip() for line in self.lines if line.startswith("E: ")]
-        dpkg = [line.strip() for line in self.lines if line.startswith(("dpkg: error", "dpkg: warning: unable"))]
+        dpkg = []
+        for line, following in zip(self.lines, [*self.lines[1:], ""]):
+            if line.startswith(("dpkg: error", "dpkg: warning: unable")):
+                # What is wrong comes indented on a line of its own.
+                reason = following.strip() if line.endswith(":") and following.startswith(" ") else ""
+                dpkg.append(f"{line.strip()} {reason}".strip())
         return "; ".join(dict.fromkeys([*dpkg, *errors])) or f"exit code {self.code}"
 
 

@@ -43,10 +43,14 @@ pub enum Mount {
         /// Whether it can be written.
         access: Access,
     },
-    /// Several directories seen as one, the first over the others; read-only.
+    /// Several directories seen as one, the first over the others.
     Overlay {
         /// Directories on the machine, topmost first; at least two.
         layers: Vec<PathBuf>,
+        /// Where writes are possible, and land in the first: an empty directory of the kernel's own, on the same file
+        /// system as the first, neither in the other. Without it all is read-only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        work: Option<PathBuf>,
         /// Path inside.
         target: PathBuf,
     },

@@ -8,7 +8,8 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 use updates_protocol::SetupFailure;
 
 use super::failure::OrFail;
-use super::mounts::open_source;
+use super::mounts::{HARMLESS, open_source};
+use super::target::Links;
 
 /// A detached mount of a new file system of `kind`, with `options` as mount(8) knows them.
 pub(super) fn new_file_system(
@@ -34,24 +35,42 @@ pub(super) fn tmpfs(size: u64, mode: u32, attributes: MountAttrFlags) -> Result<
     new_file_system("tmpfs", &options, attributes)
 }
 
-/// Several directories of the machine as one, the first on top; read-only.
-pub(super) fn overlay(layers: &[PathBuf]) -> Result<OwnedFd, SetupFailure> {
-    let attributes =
-        MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let open: Vec<OwnedFd> =
-        layers.iter().map(|layer| open_source(layer, super::target::Links::Follow)).collect::<Result<_, _>>()?;
+/// Several directories of the machine as one, the first on top; with `work`, writes land in the first.
+pub(super) fn overlay(layers: &[PathBuf], work: Option<&Path>) -> Result<OwnedFd, SetupFailure> {
+    let links = if work.is_some() { Links::Refuse } else { Links::Follow };
+    let open: Vec<OwnedFd> = layers
+        .iter()
+        .enumerate()
+        .map(|(number, layer)| open_source(layer, if number == 0 { links } else { Links::Follow }))
+        .collect::<Result<_, _>>()?;
     // Layers go by descriptor: what was opened is what is mounted, and no path needs escaping or is too long.
-    let paths: Vec<String> = open.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect();
-    let single: Vec<(&str, String)> = paths.iter().map(|path| ("lowerdir+", path.clone())).collect();
-    match new_file_system("overlay", &single, attributes) {
+    let mut paths: Vec<String> = open.iter().map(by_descriptor).collect();
+    let mut attributes = HARMLESS;
+    let mut upper = Vec::new();
+    let held = work.map(|work| open_source(work, Links::Refuse)).transpose()?;
+    match &held {
+        Some(work) => {
+            upper = vec![("upperdir", paths.remove(0)), ("workdir", by_descriptor(work))];
+        }
+        None => attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY,
+    }
+    let with = |lower: Vec<(&'static str, String)>| [lower, upper.clone()].concat();
+    let single = paths.iter().map(|path| ("lowerdir+", path.clone())).collect();
+    match new_file_system("overlay", &with(single), attributes) {
         Ok(mount) => Ok(mount),
         // `lowerdir+` came with Linux 6.5; older ones take the whole list in one value.
-        Err(_) => new_file_system("overlay", &[("lowerdir", paths.join(":"))], attributes).map_err(|mut failure| {
-            let names: Vec<String> = layers.iter().map(|layer| layer.display().to_string()).collect();
-            failure.reason = format!("overlay of {}: {}", names.join(", "), failure.reason);
-            failure
-        }),
+        Err(_) => {
+            new_file_system("overlay", &with(vec![("lowerdir", paths.join(":"))]), attributes).map_err(|mut failure| {
+                let names: Vec<String> = layers.iter().map(|layer| layer.display().to_string()).collect();
+                failure.reason = format!("overlay of {}: {}", names.join(", "), failure.reason);
+                failure
+            })
+        }
     }
+}
+
+fn by_descriptor(directory: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", directory.as_raw_fd())
 }
 
 // The kernel's own words about what was wrong, see "fs_context" in its documentation of mount_api.

@@ -67,10 +67,13 @@ impl FileTree {
     fn apply(&mut self, mount: &Mount) -> Result<(), SetupFailure> {
         match mount {
             Mount::Bind { source, target, access } => self.bind(source, target, *access),
-            Mount::Overlay { layers, target } => {
-                self.summary.read_only += 1;
+            Mount::Overlay { layers, work, target } => {
+                match work {
+                    Some(_) => self.summary.writable.push(target.clone()),
+                    None => self.summary.read_only += 1,
+                }
                 let place = self.root.place(target, Kind::Directory, Links::Follow)?;
-                self.attach(&overlay(layers)?, &place, target)
+                self.attach(&overlay(layers, work.as_deref())?, &place, target)
             }
             Mount::Symlink { content, target } => self.root.symlink(content, target),
             Mount::Tmpfs { target, size, mode } => {

@@ -281,6 +281,25 @@ W: Some index files failed to download. They have been ignored, or old ones used
         locked = read(Finished(100, ["E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt)"]))
         self.assertEqual(list(locked.failed), ["apt-get update"])
 
+    def test_what_apt_warns_about_is_no_package(self):
+        self.load()
+        from components.packages import names
+
+        lines = ["W: Unable to read /etc/apt/apt.conf.d/ - DirectoryExists (2: No such file or directory)",
+                 "libstdc++6:i386", "linux-image-6.1.0-32-amd64", "N: Some note"]
+        self.assertEqual(names(lines), lines[1:3])
+
+    def test_what_dpkg_says_on_the_line_after_an_error_belongs_to_it(self):
+        self.load()
+        from components.tools import Finished
+
+        finished = Finished(100, [
+            "dpkg: error processing package beta (--configure):",
+            " installed beta package post-installation script subprocess returned error exit status 1",
+            "Errors were encountered while processing:", " beta",
+        ])
+        self.assertEqual(finished.reason(), " ".join(line.strip() for line in finished.lines[:2]))
+
     def test_a_newer_kernel_of_the_same_flavour_means_a_reboot(self):
         self.load()
         from components import reboot
