@@ -49,6 +49,6 @@ def flavour(version):
     """`amd64` of `6.1.0-32-amd64`, `rpi-v8` of `6.1.0-rpi7-rpi-v8`: what follows the last part that is a number."""
     parts = version.split("-")
     for position in range(len(parts) - 1, -1, -1):
-        if parts[position][:1].isdigit() or parts[position].startswith("rpi") and parts[position][3:].isdigit():
+        if parts[position][:1].isdigit() or (parts[position].startswith("rpi") and parts[position][3:].isdigit()):
             return "-".join(parts[position + 1:])
     return version
