@@ -53,11 +53,14 @@ pub(super) fn plan(
         target: path.as_path().to_owned(),
     };
     let volatile = Volatile::resolve(layout, &context.top_level.host, &target.profile);
+    // In a check nothing may be made, so that there is nothing of `/run` to see before the first run since the start.
+    let mountable =
+        |place: &Place| !context.check || place.target != Path::new("/run") || place.source.join("updates").is_dir();
     let own = |path: PathBuf| Place { target: inside(layout, &path), source: path };
     let input = PlanInput {
         host_top: context.top_level.host.clone(),
         machine_top: context.top_level.machine.clone(),
-        writable: declared.chain(volatile.bound).filter(there).collect(),
+        writable: declared.chain(volatile.bound).filter(there).filter(mountable).collect(),
         laid_over: if context.check { Vec::new() } else { volatile.laid_over },
         read_only: target.profile.read_only_paths.iter().map(located).filter(there).collect(),
         check: context.check,

@@ -100,6 +100,14 @@ fn a_check_names_what_would_be_upgraded() {
 }
 
 #[test]
+fn a_check_right_after_the_machine_has_started_works() {
+    let scene = scene();
+    scene.run();
+    std::fs::remove_dir_all(scene.root.at("/run/updates")).unwrap();
+    assert_eq!(scene.check().result["would_change"], serde_json::json!([]));
+}
+
+#[test]
 fn an_interrupted_dpkg_is_repaired_first_and_a_due_reboot_is_said() {
     let scene = scene();
     apt::unpacked(&scene.root, &[Package { postinst: Some("echo configured"), ..Package::new("alpha", "1.0") }]);
