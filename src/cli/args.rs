@@ -1,4 +1,4 @@
-//! The command line, as DESIGN's section 10 has it: what can be said, and what each word means.
+//! The command line: what can be said, and what each word means.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,10 +28,10 @@ pub struct Global {
     /// Print the result as JSON
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
-    /// Show problems only
+    /// Show problems only; a run in which all is well prints nothing
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
-    /// Show every log line of every module; twice for the supervisor's own diagnostics
+    /// Show every log line and the supervisor's own diagnostics; twice for more of those
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
     /// When to use colour
@@ -108,7 +108,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
     /// Wait for another run to end, up to SECONDS when given
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "86400")]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "86400")]
     pub wait: Option<u64>,
 }
 
@@ -152,7 +152,7 @@ pub struct RunnerArgs {
     #[arg(long)]
     pub check: bool,
     /// Wait for another run to end, up to SECONDS when given
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "86400")]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "86400")]
     pub wait: Option<u64>,
     /// Arguments for main(args)
     #[arg(last = true, value_name = "ARGS")]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use updates::config::load;
 use updates::profile::Profiles;
 use updates::record::ExitStatus;
+use updates::source::SourceUrl;
 
 use super::args::ConfigCommand;
 use super::error::CliError;
@@ -51,8 +52,12 @@ fn show(session: &Session<'_>) -> Result<ExitStatus, CliError> {
 fn check(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let mut problems: Vec<String> = Vec::new();
     let mut warnings: Vec<String> = Vec::new();
-    if let Err(error) = load(&session.layout, session.global.config.as_deref()) {
-        problems.push(error.to_string());
+    match load(&session.layout, session.global.config.as_deref()) {
+        Ok(loaded) => {
+            let url = loaded.config.source.url.as_deref().map(SourceUrl::new);
+            problems.extend(url.and_then(Result::err).map(|error| format!("source.url: {error}")));
+        }
+        Err(error) => problems.push(error.to_string()),
     }
     let profiles = Profiles::load(&session.layout.local_profiles(), &installation::find()?.profiles);
     problems.extend(profiles.problems().iter().map(ToString::to_string));

@@ -3,20 +3,22 @@
 use serde_json::json;
 use updates::catalog::{Broken, Catalog, CatalogEntry, Installed};
 use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
+use updates::profile::Profiles;
 use updates::record::{ExitStatus, RunKind, RunRecord};
-use updates_protocol::{Level, ModuleName};
+use updates_protocol::{DeclaredPath, Level, ModuleName};
 
-use super::Session;
 use super::error::CliError;
 use super::style::{Painter, Tone, between, duration, local, log_time, printable};
 use super::summary::{first_line, is_failure, status_word, summary};
 use super::table::table;
+use super::{Session, installation};
 
 /// `updates list`
 pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let (installed, broken) = read_catalog(session)?;
+    let profiles = profiles(session)?;
     let json = json!({
-        "modules": installed.iter().map(module_json).collect::<Vec<_>>(),
+        "modules": installed.iter().map(|module| module_json(module, &profiles)).collect::<Vec<_>>(),
         "unusable": broken.iter().map(|b| json!({"module": b.name, "problem": b.problem})).collect::<Vec<_>>(),
     });
     session.print(&json, || {
@@ -49,7 +51,24 @@ pub fn read_catalog(session: &Session<'_>) -> Result<(Vec<Installed>, Vec<Broken
     Ok((installed, broken))
 }
 
-fn module_json(module: &Installed) -> serde_json::Value {
+fn profiles(session: &Session<'_>) -> Result<Profiles, CliError> {
+    Ok(Profiles::load(&session.layout.local_profiles(), &installation::find()?.profiles))
+}
+
+/// What a module may write and gets back, and what it may write and does not: its manifest's word and its profile's.
+fn writes(module: &Installed, profiles: &Profiles) -> (Vec<String>, Vec<String>) {
+    let text = |paths: &[DeclaredPath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match profiles.resolve(&module.manifest) {
+        Ok(profile) => (text(&profile.read_write_paths), text(&profile.volatile_paths)),
+        Err(_) => {
+            let declared = module.manifest.declared_paths().cloned().collect::<Vec<_>>();
+            (text(&declared), text(&module.manifest.sandbox.volatile_paths))
+        }
+    }
+}
+
+fn module_json(module: &Installed, profiles: &Profiles) -> serde_json::Value {
+    let (declared, volatile) = writes(module, profiles);
     let manifest = &module.manifest;
     json!({
         "module": manifest.name,
@@ -60,8 +79,8 @@ fn module_json(module: &Installed) -> serde_json::Value {
         "exclusive": manifest.exclusive,
         "profile": profile(module),
         "description": manifest.description,
-        "backup_paths": manifest.declared_paths().collect::<Vec<_>>(),
-        "volatile_paths": manifest.sandbox.volatile_paths,
+        "backup_paths": declared,
+        "volatile_paths": volatile,
         "warnings": module.warnings,
     })
 }
@@ -106,14 +125,16 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     session.print(&json, || {
         let painter = session.painter();
         let mut text = match &last {
-            Some(record) => summary(record, "last", &painter),
+            Some(record) => summary(record, record.run_id.as_str(), &painter),
             None => "No run is remembered yet; `updates run` begins the first.\n".to_owned(),
         };
         for row in &in_flight {
             let name = painter.paint(Tone::Bad, row.module.as_str());
-            text.push_str(&format!(
-                "{name}: runs now, or a run was interrupted in it; the next run puts it back first\n"
-            ));
+            let what = match row.tries {
+                0 => "runs now, or a run was interrupted in it; the next run puts it back first".to_owned(),
+                tries => format!("could not be put back in {tries} tries; mend the cause, then: updates recover"),
+            };
+            text.push_str(&format!("{name}: {what}\n"));
         }
         for (module, held) in held.iter().flat_map(|(module, all)| all.iter().map(move |held| (module, held))) {
             let name = painter.paint(Tone::Warn, module.as_str());
@@ -152,15 +173,17 @@ pub fn show(session: &Session<'_>, subject: &str) -> Result<ExitStatus, CliError
         Some(history) => history.module_history(&module.manifest.name, 1)?.pop(),
         None => None,
     };
-    let mut json = module_json(module);
+    let profiles = profiles(session)?;
+    let mut json = module_json(module, &profiles);
     json["last"] = serde_json::to_value(&last).unwrap_or_default();
     json["manifest"] = serde_json::Value::Object(module.manifest.raw.clone());
-    session.print(&json, || show_module(module, last.as_ref(), &session.painter()))?;
+    session.print(&json, || show_module(module, &profiles, last.as_ref(), &session.painter()))?;
     Ok(ExitStatus::Success)
 }
 
-fn show_module(module: &Installed, last: Option<&ModuleRun>, painter: &Painter) -> String {
+fn show_module(module: &Installed, profiles: &Profiles, last: Option<&ModuleRun>, painter: &Painter) -> String {
     let manifest = &module.manifest;
+    let (declared, volatile) = writes(module, profiles);
     let paths = |paths: Vec<String>| if paths.is_empty() { "none".to_owned() } else { paths.join(" ") };
     let mut rows = vec![
         ("version", manifest.schema_version.to_string()),
@@ -168,8 +191,8 @@ fn show_module(module: &Installed, last: Option<&ModuleRun>, painter: &Painter) 
         ("enabled", if manifest.enabled { "yes" } else { "no" }.to_owned()),
         ("priority", manifest.priority.to_string()),
         ("profile", profile(module).to_owned()),
-        ("writes", paths(manifest.declared_paths().map(ToString::to_string).collect())),
-        ("not put back", paths(manifest.sandbox.volatile_paths.iter().map(ToString::to_string).collect())),
+        ("writes", paths(declared)),
+        ("not put back", paths(volatile)),
     ];
     if let Some(group) = &manifest.group {
         rows.push(("group", format!("{group}, order {}", manifest.group_order)));
@@ -243,12 +266,21 @@ fn run_row(run: &RunSummary, painter: &Painter) -> Vec<String> {
 /// `updates logs`
 pub fn logs(session: &Session<'_>, run: &str, module: Option<&ModuleName>) -> Result<ExitStatus, CliError> {
     let history = HistoryReader::open(&session.layout.database())?;
-    let found = match &history {
-        Some(history) => find_run(history, run)?,
-        None => None,
+    let Some(history) = history else {
+        return Err(CliError::NotFound("no run is remembered yet".to_owned()));
     };
-    let (Some(history), Some(record)) = (history, found) else {
-        return Err(CliError::NotFound(format!("no run {run:?} is remembered; `updates history` lists them")));
+    // One word alone may be a module: its newest run is meant.
+    let (run, module) = match (find_run(&history, run)?, module, run.parse::<ModuleName>()) {
+        (Some(_), ..) | (None, Some(_), _) | (None, None, Err(_)) => (run.to_owned(), module.cloned()),
+        (None, None, Ok(name)) => match history.module_history(&name, 1)?.pop() {
+            Some(newest) => (newest.run_id.to_string(), Some(name)),
+            None => (run.to_owned(), None),
+        },
+    };
+    let module = module.as_ref();
+    let Some(record) = find_run(&history, &run)? else {
+        let what = format!("{run:?} is neither a run that is remembered (`updates history`) nor a module that ran");
+        return Err(CliError::NotFound(what));
     };
     if let Some(module) = module
         && !record.modules.iter().any(|m| m.module == module.as_str())

@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod ending;
 mod error;
 mod inspect;
 mod installation;

@@ -91,7 +91,7 @@ impl Screen {
                 let style = ProgressStyle::with_template("{spinner} {prefix:.bold}  {wide_msg}");
                 let bar = ProgressBar::new_spinner()
                     .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-                    .with_prefix(printable(module));
+                    .with_prefix(self.painter.paint(Tone::Strong, &printable(module)));
                 let bar = live.bars.add(bar);
                 bar.enable_steady_tick(Duration::from_millis(120));
                 bar
@@ -112,6 +112,7 @@ impl Screen {
             ModuleStatus::Updated => self.say(Level::Info, &format!("{name}: done, updated")),
             ModuleStatus::Succeeded => self.say(Level::Info, &format!("{name}: done")),
             ModuleStatus::Skipped => self.say(Level::Info, &format!("{name}: skipped: {message}")),
+            ModuleStatus::Unusable => self.say(Level::Warning, &format!("{name}: unusable: {message}")),
             ModuleStatus::RolledBack => {
                 self.say(Level::Error, &format!("{name}: failed and was rolled back: {message}"))
             }
@@ -159,7 +160,7 @@ impl Screen {
             None => self.say(
                 Level::Warning,
                 &format!(
-                    "{}: an earlier run was interrupted in it; {} paths put back",
+                    "{}: an earlier run was interrupted in it; it is put back, {} paths changed",
                     rollback.module,
                     rollback.restored.len()
                 ),
@@ -216,7 +217,10 @@ impl Observer for Screen {
             Event::Warning { module, text } => self.say(Level::Warning, &format!("{module}: {text}")),
             Event::Restarting { module } => self.say(Level::Info, &format!("{module}: asked to be started afresh")),
             Event::RollingBack { module, reason } => {
-                self.say(Level::Warning, &format!("{module}: {}; putting everything back", first_line(reason, 400)));
+                self.say(
+                    Level::Warning,
+                    &format!("{module}: {}; putting back what it declared", first_line(reason, 400)),
+                );
             }
             Event::Ended(record) => self.ended(record),
             Event::Problem(problem) => self.say(Level::Error, problem),

@@ -63,11 +63,11 @@ pub fn runner(session: &Session<'_>, cancel: CancelToken, arguments: &RunnerArgs
 /// `updates recover`
 pub fn recover(session: &Session<'_>, cancel: CancelToken) -> Result<ExitStatus, CliError> {
     let supervisor = supervisor(session, cancel, None, None)?;
-    let record = supervisor.recover(&mut screen(session))?;
-    session.print(&record, || match record.recovered.len() {
-        0 => "Nothing to recover: no run was interrupted.\n".to_owned(),
-        _ => summary(&record, "last", &session.painter()),
-    })?;
+    let Some(record) = supervisor.recover(&mut screen(session))? else {
+        session.print(&Value::Null, || "Nothing to recover: no run was interrupted.\n".to_owned())?;
+        return Ok(ExitStatus::Success);
+    };
+    session.print(&record, || summary(&record, "last", &session.painter()))?;
     Ok(status(&record))
 }
 
@@ -128,7 +128,10 @@ fn screen(session: &Session<'_>) -> Screen {
 }
 
 fn report(session: &Session<'_>, record: &RunRecord, shown: &str) -> Result<ExitStatus, CliError> {
-    session.print(record, || summary(record, shown, &session.painter()))?;
+    let well = matches!(status(record), ExitStatus::Success);
+    if session.global.json || !(session.global.quiet && well) {
+        session.print(record, || summary(record, shown, &session.painter()))?;
+    }
     Ok(status(record))
 }
 

@@ -59,7 +59,10 @@ pub fn load(layout: &Layout, only: Option<&Path>) -> Result<Loaded, ConfigError>
     let mut origin = Origin::new();
     for file in &files {
         let text = fs::read_to_string(file).at("read", file)?;
-        let syntax = |error: toml::de::Error| ConfigError::Syntax { file: file.clone(), reason: error.to_string() };
+        let syntax = |error: toml::de::Error| ConfigError::Syntax {
+            file: file.clone(),
+            reason: error.to_string().trim_end().to_owned(),
+        };
         // Each file is checked alone first, so that an unknown key is named with its file and line.
         toml::from_str::<RawConfig>(&text).map_err(syntax)?;
         let table = toml::from_str::<toml::Table>(&text).map_err(syntax)?;

@@ -38,6 +38,14 @@ impl History {
         Ok(())
     }
 
+    /// Drops a run that came to nothing.
+    pub fn forget_run(&mut self, run_id: &RunId) -> Result<(), HistoryError> {
+        let failed = self.failed("drop a run from");
+        let connection = &self.reader.connection;
+        connection.execute("DELETE FROM runs WHERE run_id = ?1", [run_id.as_str()]).map_err(failed)?;
+        Ok(())
+    }
+
     /// Appends lines to the log of a run, all or none.
     pub fn append_logs(&mut self, run_id: &RunId, lines: &[LogLine]) -> Result<(), HistoryError> {
         if lines.is_empty() {

@@ -16,6 +16,8 @@ pub enum RunKind {
     Check,
     /// `updates runner`.
     Runner,
+    /// `updates recover`.
+    Recover,
 }
 
 /// How a run ended, as exit code and as word.
@@ -186,6 +188,8 @@ pub enum ModuleStatus {
     RollbackFailed,
     /// It failed before it changed anything, in a check or because it could not be started.
     Failed,
+    /// What is installed can't be used; the message says why. The others ran.
+    Unusable,
     /// It was not run; the message says why.
     Skipped,
     /// The run was interrupted; everything is as before the module ran.

@@ -7,7 +7,7 @@ use updates_protocol::ModuleName;
 
 use super::dispatcher::Dispatcher;
 use super::error::RunError;
-use super::event::{Event, Observer};
+use super::event::Observer;
 use super::replace::Scope;
 use super::run::{new_run_id, run_installed, status};
 use super::{RunContext, Supervisor, modules, replace, sync};
@@ -47,9 +47,6 @@ impl Supervisor {
         let context = RunContext::new(self, run_id, &catalog, None, Vec::new())?;
         run_installed(&context, &options.modules, &BTreeMap::new(), self.config.jobs, &mut dispatcher)?;
         let interrupted = self.cancel.reason().is_some();
-        for module in pending_by_word(dispatcher.record()) {
-            dispatcher.event(Event::Problem(format!("{module} would change something")));
-        }
         Ok(dispatcher.finish(|record| match status(record, interrupted) {
             ExitStatus::Success | ExitStatus::NothingSelected if options.exit_code && is_pending(record) => {
                 ExitStatus::Pending

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use updates_protocol::{Level, LogSource, ModuleName, Phase, RunId};
 
+use super::error::RunError;
 use super::event::{Event, Observer};
 use super::note::Note;
 use crate::history::{History, HistoryError};
-use crate::record::{LogLine, ModuleRecord, RunKind, RunRecord};
+use crate::record::{ExitStatus, LogLine, ModuleRecord, RunKind, RunRecord};
 
 /// Log lines that are kept before they are written in one transaction.
 const BATCH: usize = 256;
@@ -59,9 +60,9 @@ impl<'o> Dispatcher<'o> {
         self.history.as_mut()
     }
 
-    /// The record so far.
-    pub(super) fn record(&self) -> &RunRecord {
-        &self.record
+    /// Whether anything was to be put back.
+    pub(super) fn has_recovered(&self) -> bool {
+        !self.record.recovered.is_empty()
     }
 
     /// Writes down and shows one event.
@@ -80,7 +81,7 @@ impl<'o> Dispatcher<'o> {
             }
             Event::Warning { module, text } => self.own_line(module, Level::Warning, text),
             Event::RollingBack { module, reason } => {
-                self.own_line(module, Level::Error, format!("{reason}; putting everything back"));
+                self.own_line(module, Level::Error, format!("{reason}; putting back what it declared"));
             }
             Event::Restarting { module } => {
                 self.own_line(module, Level::Info, "asked to be started afresh".to_owned());
@@ -128,8 +129,29 @@ impl<'o> Dispatcher<'o> {
         None
     }
 
+    /// Ends a run that could not go on. One that was only asked for wrongly is not remembered at all: it must not take the
+    /// place of the run before in what a person is told.
+    pub(super) fn fail(mut self, error: RunError) -> RunError {
+        if error.status() != ExitStatus::Usage {
+            self.record.problems.push(error.to_string());
+            self.finish(|_| error.status());
+        } else {
+            self.forget();
+        }
+        error
+    }
+
+    /// Ends a run in which there was nothing to do, as if it had not been.
+    pub(super) fn forget(mut self) {
+        if let Some(history) = &mut self.history
+            && let Err(error) = history.forget_run(&self.record.run_id)
+        {
+            self.observer.observe(&Event::Problem(error.to_string()));
+        }
+    }
+
     /// Ends the run: the record is complete, stored and returned.
-    pub(super) fn finish(mut self, status: impl FnOnce(&RunRecord) -> crate::record::ExitStatus) -> RunRecord {
+    pub(super) fn finish(mut self, status: impl FnOnce(&RunRecord) -> ExitStatus) -> RunRecord {
         self.flush();
         self.record.ended = Some(Timestamp::now().to_string());
         self.record.status = Some(status(&self.record));

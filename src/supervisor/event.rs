@@ -94,11 +94,3 @@ pub trait Observer {
     /// Shows one event.
     fn observe(&mut self, event: &Event);
 }
-
-/// Shows nothing.
-#[derive(Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn observe(&mut self, _event: &Event) {}
-}

@@ -30,7 +30,7 @@ mod writable;
 pub use check::CheckOptions;
 pub use context::{Installation, Supervisor};
 pub use error::RunError;
-pub use event::{Event, Observer, Silent};
+pub use event::{Event, Observer};
 pub use interrupt::cancel_on_signals;
 pub use lock::{LockError, RunLock};
 pub use one::{OneModule, OneOptions};

@@ -46,7 +46,9 @@ pub(super) fn installed(
             },
             CatalogEntry::Broken(broken) if wanted => {
                 let version = broken.version.map(|version| version.to_string());
-                dispatcher.event(Event::Ended(without_run(broken.name, version, broken.problem)));
+                let mut record = without_run(broken.name, version, broken.problem);
+                record.status = ModuleStatus::Unusable;
+                dispatcher.event(Event::Ended(record));
             }
             CatalogEntry::Broken(_) => {}
         }

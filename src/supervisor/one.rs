@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use updates_protocol::ModuleName;
+use updates_protocol::{ModuleName, RunId};
 
 use super::crew::run_all;
 use super::dispatcher::Dispatcher;
 use super::error::RunError;
 use super::event::Observer;
+use super::lock::RunLock;
 use super::run::{new_run_id, status};
 use super::{RunContext, Supervisor, modules, recover};
 use crate::catalog::Catalog;
 use crate::history::History;
-use crate::record::{RunKind, RunRecord};
+use crate::record::{ExitStatus, RunKind, RunRecord};
 use crate::state::Store;
 
 /// Which module `updates runner` runs.
@@ -53,12 +54,28 @@ impl Supervisor {
         };
         let run_id = new_run_id();
         let mut dispatcher = Dispatcher::new(RunKind::Runner, run_id.clone(), history, observer)?;
+        let done = self.alone(options, lock.as_ref().zip(checkpoints.as_ref()), run_id, &mut dispatcher);
+        if let Err(error) = done {
+            return Err(dispatcher.fail(error));
+        }
+        let interrupted = self.cancel.reason().is_some();
+        Ok(dispatcher.finish(|record| status(record, interrupted)))
+    }
+
+    fn alone(
+        &self,
+        options: &OneOptions,
+        held: Option<(&RunLock, &Store)>,
+        run_id: RunId,
+        dispatcher: &mut Dispatcher<'_>,
+    ) -> Result<(), RunError> {
         let catalog = Catalog::open(&self.layout);
         let mut unsettled = BTreeMap::new();
-        if let (Some(lock), Some(checkpoints)) = (&lock, &checkpoints) {
-            unsettled = recover::settle(self, lock, &catalog, checkpoints, false, &mut dispatcher)?;
+        if let Some((lock, checkpoints)) = held {
+            unsettled = recover::settle(self, lock, &catalog, checkpoints, false, dispatcher)?;
         }
-        let context = RunContext::new(self, run_id, &catalog, checkpoints.as_ref(), options.arguments.clone())?;
+        let checkpoints = held.map(|(_, checkpoints)| checkpoints);
+        let context = RunContext::new(self, run_id, &catalog, checkpoints, options.arguments.clone())?;
         let target = match &options.module {
             OneModule::Installed(name) => modules::one_installed(&context, name)?,
             OneModule::Folder(folder) => modules::one_folder(&context, folder)?,
@@ -67,22 +84,28 @@ impl Supervisor {
             return Err(RunError::Unsettled { module: target.manifest.name, reason });
         }
         let targets = BTreeMap::from([(target.manifest.name.clone(), target)]);
-        run_all(&context, &targets, 1, &mut dispatcher);
-        let interrupted = self.cancel.reason().is_some();
-        Ok(dispatcher.finish(|record| status(record, interrupted)))
+        run_all(&context, &targets, 1, dispatcher);
+        Ok(())
     }
 
-    /// Settles what an interrupted run left, and insists where an earlier start had given up.
-    pub fn recover(&self, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
+    /// Settles what an interrupted run left, and insists where an earlier start had given up. `None`: there was nothing.
+    pub fn recover(&self, observer: &mut dyn Observer) -> Result<Option<RunRecord>, RunError> {
         let lock = self.lock(Duration::ZERO)?;
         let history = History::open(&self.layout.database())?;
-        let mut dispatcher = Dispatcher::new(RunKind::Run, new_run_id(), Some(history), observer)?;
+        let mut dispatcher = Dispatcher::new(RunKind::Recover, new_run_id(), Some(history), observer)?;
         let catalog = Catalog::open(&self.layout);
         let checkpoints = Store::open(&self.layout.checkpoints())?;
-        let unsettled = recover::settle(self, &lock, &catalog, &checkpoints, true, &mut dispatcher)?;
-        Ok(dispatcher.finish(|_| match unsettled.is_empty() {
-            true => crate::record::ExitStatus::Success,
-            false => crate::record::ExitStatus::RollbackFailed,
-        }))
+        let unsettled = match recover::settle(self, &lock, &catalog, &checkpoints, true, &mut dispatcher) {
+            Ok(unsettled) => unsettled,
+            Err(error) => return Err(dispatcher.fail(error)),
+        };
+        if !dispatcher.has_recovered() {
+            dispatcher.forget();
+            return Ok(None);
+        }
+        Ok(Some(dispatcher.finish(|_| match unsettled.is_empty() {
+            true => ExitStatus::Success,
+            false => ExitStatus::RollbackFailed,
+        })))
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn settle(
         let module = row.module;
         if row.tries >= MAX_TRIES && !insist {
             let reason = format!(
-                "putting it back was begun {} times and never finished; `updates recover` tries again",
+                "putting it back was tried {} times without success; mend the cause, then `updates recover`",
                 row.tries
             );
             unsettled.insert(module, reason);

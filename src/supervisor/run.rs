@@ -38,19 +38,35 @@ impl Supervisor {
         let history = History::open(&self.layout.database())?;
         let run_id = new_run_id();
         let mut dispatcher = Dispatcher::new(RunKind::Run, run_id.clone(), Some(history), observer)?;
+        match self.cycle(options, &lock, run_id, &mut dispatcher) {
+            Ok(()) => {
+                let interrupted = self.cancel.reason().is_some();
+                Ok(dispatcher.finish(|record| status(record, interrupted)))
+            }
+            Err(error) => Err(dispatcher.fail(error)),
+        }
+    }
+
+    fn cycle(
+        &self,
+        options: &RunOptions,
+        lock: &RunLock,
+        run_id: RunId,
+        dispatcher: &mut Dispatcher<'_>,
+    ) -> Result<(), RunError> {
         let catalog = Catalog::open(&self.layout);
         let checkpoints = Store::open(&self.layout.checkpoints())?;
-        let unsettled = recover::settle(self, &lock, &catalog, &checkpoints, false, &mut dispatcher)?;
-        if !options.no_sync && self.cancel.reason().is_none() {
-            let found = sync::fetch(self, &mut dispatcher);
-            if let Some(modules) = found {
-                let profiles = modules::profiles(self);
-                let scope = Scope { named: &options.modules, unsettled: &unsettled, profiles: &profiles };
-                replace::newer(&catalog, modules, &scope, &mut dispatcher);
-            }
+        let unsettled = recover::settle(self, lock, &catalog, &checkpoints, false, dispatcher)?;
+        if !options.no_sync
+            && self.cancel.reason().is_none()
+            && let Some(found) = sync::fetch(self, dispatcher)
+        {
+            let profiles = modules::profiles(self);
+            let scope = Scope { named: &options.modules, unsettled: &unsettled, profiles: &profiles };
+            replace::newer(&catalog, found, &scope, dispatcher);
         }
         let context = RunContext::new(self, run_id, &catalog, Some(&checkpoints), Vec::new())?;
-        run_installed(&context, &options.modules, &unsettled, self.config.jobs, &mut dispatcher)?;
+        run_installed(&context, &options.modules, &unsettled, self.config.jobs, dispatcher)?;
         let published = catalog
             .installed()
             .map_err(|error| error.to_string())
@@ -58,8 +74,7 @@ impl Supervisor {
         if let Err(error) = published {
             dispatcher.event(Event::Problem(error));
         }
-        let interrupted = self.cancel.reason().is_some();
-        Ok(dispatcher.finish(|record| status(record, interrupted)))
+        Ok(())
     }
 
     pub(super) fn lock(&self, wait: Duration) -> Result<RunLock, RunError> {
@@ -108,13 +123,17 @@ pub(super) fn run_installed(
 /// The exit status that a record amounts to.
 pub(super) fn status(record: &RunRecord, interrupted: bool) -> ExitStatus {
     let any = |status: ModuleStatus| record.modules.iter().any(|module| module.status == status);
-    if any(ModuleStatus::RollbackFailed) {
+    if any(ModuleStatus::RollbackFailed) || record.recovered.iter().any(|recovered| !recovered.complete) {
         ExitStatus::RollbackFailed
     } else if interrupted {
         ExitStatus::Interrupted
     } else if any(ModuleStatus::RolledBack) || any(ModuleStatus::Failed) {
         ExitStatus::ModuleFailed
-    } else if record.modules.iter().all(|module| module.status == ModuleStatus::Skipped) {
+    } else if record
+        .modules
+        .iter()
+        .all(|module| matches!(module.status, ModuleStatus::Skipped | ModuleStatus::Unusable))
+    {
         ExitStatus::NothingSelected
     } else {
         ExitStatus::Success

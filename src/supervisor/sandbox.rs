@@ -22,11 +22,14 @@ pub(super) struct TopLevels {
 
 /// Reads them.
 pub(super) fn top_level(layout: &Layout) -> Result<TopLevels, PathError> {
-    let machine = match layout.machine() {
-        Machine::Host => Vec::new(),
-        Machine::Root(root) => TopLevel::list(&root)?,
-    };
-    Ok(TopLevels { host: TopLevel::list(Path::new("/"))?, machine })
+    Ok(TopLevels { host: TopLevel::list(Path::new("/"))?, machine: top_of(&layout.machine())? })
+}
+
+fn top_of(machine: &Machine) -> Result<Vec<TopLevel>, PathError> {
+    match machine {
+        Machine::Host => Ok(Vec::new()),
+        Machine::Root(root) => TopLevel::list(root),
+    }
 }
 
 /// The limits that a cgroup enforces.
@@ -59,7 +62,8 @@ pub(super) fn plan(
     let own = |path: PathBuf| Place { target: inside(layout, &path), source: path };
     let input = PlanInput {
         host_top: context.top_level.host.clone(),
-        machine_top: context.top_level.machine.clone(),
+        // Read afresh: a folder that is declared may have been made just now.
+        machine_top: top_of(&machine).unwrap_or_else(|_| context.top_level.machine.clone()),
         writable: declared.chain(volatile.bound).filter(there).filter(mountable).collect(),
         laid_over: if context.check { Vec::new() } else { volatile.laid_over },
         read_only: target.profile.read_only_paths.iter().map(located).filter(there).collect(),

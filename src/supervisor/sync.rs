@@ -58,7 +58,11 @@ fn read(
         None => ControlFlow::Continue(()),
         Some(_) => ControlFlow::Break(()),
     };
-    let fetched = mirror.and_then(|mut mirror| mirror.fetch(&config, &mut progress));
+    let fetched = mirror.and_then(|mut mirror| {
+        // Where the fetch fails, this is what the installed modules came from.
+        record.revision = mirror.head(&config).map(|revision| revision.id());
+        mirror.fetch(&config, &mut progress)
+    });
     let modules = match fetched {
         Ok(fetched) => {
             if let Some(reason) = fetched.rebuilt {

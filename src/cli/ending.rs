@@ -1,0 +1,118 @@
+//! The end of a summary, which is what stays on the screen: everything that a person should know, failures last.
+
+use updates::record::{Change, ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord};
+
+use super::style::{Painter, Tone, printable};
+use super::summary::{first_line, is_failure, line, would_change};
+
+/// Restored paths that are named.
+const NAMED: usize = 3;
+
+/// Adds the end of the summary of `record`.
+pub(super) fn ending(text: &mut String, record: &RunRecord, shown: &str, painter: &Painter) {
+    line(text, "");
+    let verdict = verdict(record, painter);
+    if !verdict.is_empty() {
+        line(text, &verdict);
+    }
+    if let Some(error) = record.sync.as_ref().and_then(|sync| sync.error.as_deref()) {
+        let what = painter.paint(Tone::Warn, "the source could not be read, the installed modules ran:");
+        line(text, &format!("{what} {}", printable(error)));
+    }
+    for update in record.updates.iter().filter(|u| matches!(u.change, Change::Invalid | Change::Failed)) {
+        let name = painter.paint(Tone::Warn, &format!("{}:", printable(&update.module)));
+        line(text, &format!("{name} {}", printable(&update.notes.join("; "))));
+    }
+    for module in record.modules.iter().filter(|module| module.status == ModuleStatus::Unusable) {
+        let name = painter.paint(Tone::Warn, &format!("{}:", printable(&module.module)));
+        line(text, &format!("{name} {}", printable(module.message.as_deref().unwrap_or("can't be used"))));
+    }
+    for module in record.modules.iter().filter(|module| is_failure(module.status)) {
+        failure(text, module, record.kind, shown, painter);
+    }
+}
+
+fn verdict(record: &RunRecord, painter: &Painter) -> String {
+    let count = |of: &dyn Fn(&ModuleRecord) -> bool| record.modules.iter().filter(|module| of(module)).count();
+    let failed = count(&|module| is_failure(module.status));
+    let well = count(&|module| matches!(module.status, ModuleStatus::Updated | ModuleStatus::Succeeded));
+    match record.status {
+        None => "It has not finished: it runs now, or it was interrupted and the next run puts things right.".to_owned(),
+        Some(ExitStatus::Interrupted) => {
+            painter.paint(Tone::Warn, "Interrupted; the modules that were running are as before they ran.")
+        }
+        Some(ExitStatus::NothingSelected) => "Nothing to run: no usable module is installed and enabled. \
+             `updates list` shows what is installed; source.url in /etc/updates/config.toml says where modules come from."
+            .to_owned(),
+        Some(ExitStatus::InternalError | ExitStatus::Usage | ExitStatus::Locked) => {
+            painter.paint(Tone::Bad, "The run could not go on.")
+        }
+        _ if record.kind == RunKind::Check => check_verdict(record, failed),
+        _ if failed == 0 && well == 0 => String::new(),
+        _ if failed == 0 => painter.paint(Tone::Good, &format!("{} ran well.", modules(well))),
+        _ => format!("{} ran well, {failed} failed:", modules(well)),
+    }
+}
+
+fn check_verdict(record: &RunRecord, failed: usize) -> String {
+    let updates = |change: Change| record.updates.iter().filter(|update| update.change == change).count();
+    let change = record.modules.iter().filter(|module| !would_change(module).is_empty()).count();
+    let mut parts = Vec::new();
+    for (count, what) in [
+        (updates(Change::Installed), "install"),
+        (updates(Change::Updated), "replace"),
+        (change, "have changes made by"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{what} {}", modules(count)));
+        }
+    }
+    let failed = if failed > 0 { format!(" {} could not be checked:", modules(failed)) } else { String::new() };
+    match parts.is_empty() {
+        true => format!("A run would change nothing that is known now; the check changed nothing.{failed}"),
+        false => format!("A run would {}; the check changed nothing.{failed}", parts.join(" and ")),
+    }
+}
+
+fn failure(text: &mut String, module: &ModuleRecord, kind: RunKind, shown: &str, painter: &Painter) {
+    let name = printable(&module.module);
+    let message = module.message.as_deref().unwrap_or("failed");
+    line(text, &format!("{} {}", painter.paint(Tone::Bad, &format!("{name}:")), first_line(message, 400)));
+    match (&module.rollback, module.status) {
+        (rollback, ModuleStatus::RollbackFailed) => {
+            let error = rollback.as_ref().and_then(|rollback| rollback.error.as_deref()).unwrap_or(message);
+            line(text, &format!("    putting it back FAILED, and needs you: {}", printable(error)));
+            line(text, "    mend the cause, then: updates recover");
+        }
+        (Some(rollback), _) => {
+            let restored = &rollback.restored;
+            match restored.len() {
+                0 => line(text, "    nothing of what it declared had changed"),
+                count => {
+                    let named = restored.iter().take(NAMED).map(|path| printable(path)).collect::<Vec<_>>().join(", ");
+                    let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
+                    line(text, &format!("    put back: {named}{more}"));
+                }
+            }
+            if rollback.code {
+                let version = module.version.as_deref().unwrap_or("this version");
+                line(
+                    text,
+                    &format!("    its code too: {version} was taken back, and what was there before is there again"),
+                );
+            }
+        }
+        _ => {}
+    }
+    if !module.volatile_paths.is_empty() && kind != RunKind::Check && !module.attempts.is_empty() {
+        let paths = module.volatile_paths.iter().map(|path| printable(path)).collect::<Vec<_>>().join(" ");
+        line(text, &format!("    NOT put back, since its sandbox says so: {paths}"));
+    }
+    if kind != RunKind::Check {
+        line(text, &format!("    more: updates logs {shown} {name}"));
+    }
+}
+
+fn modules(count: usize) -> String {
+    if count == 1 { "1 module".to_owned() } else { format!("{count} modules") }
+}
