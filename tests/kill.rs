@@ -187,11 +187,11 @@ fn kill_at_moments(seed: u64) {
         if number % 4 == 3 {
             // The restart is killed as well, in the middle of what it puts back.
             let moment = random.below(world.undisturbed / 4);
-            root.start(&["run", "--no-sync", "--wait", "20", "idle"]).kill_after(moment);
+            root.start(&["run", "--no-sync", "--wait=20", "idle"]).kill_after(moment);
             what.push_str(&format!(", its successor after {moment:?}"));
         }
         // A child that was about to become a runner holds the lock until it sees that its supervisor is gone.
-        let (ran, record) = root.run(&["--no-sync", "--wait", "20", "idle"]);
+        let (ran, record) = root.run(&["--no-sync", "--wait=20", "idle"]);
         assert_eq!(ran.code, 0, "{what}: {record:#}\n{}", ran.stderr);
         recovered += usize::from(!record["recovered"].is_null());
         assert_settled(&world, &root, &what);

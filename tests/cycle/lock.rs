@@ -35,7 +35,7 @@ fn a_second_run_that_may_wait_runs_afterwards() {
     let (root, first) = running();
     let mut second = root.start(&["run", "--no-sync", "--wait"]);
     assert!(second.is_running());
-    root.updates(&["run", "--no-sync", "--wait", "0"]).expect(75);
+    root.updates(&["run", "--no-sync", "--wait=0"]).expect(75);
     assert!(second.is_running());
     root.write("/srv/app/go", "");
     first.end().expect(0);
