@@ -99,6 +99,7 @@ impl Session<'_> {
 
 fn root(global: &Global) -> Result<std::path::PathBuf, CliError> {
     match global.root.canonicalize() {
+        Ok(root) if root.to_str().is_none() => Err(CliError::Root { root, reason: "is not UTF-8".to_owned() }),
         Ok(root) if root.is_dir() => Ok(root),
         Ok(root) => Err(CliError::Root { root, reason: "is not a directory".to_owned() }),
         Err(error) => Err(CliError::Root { root: global.root.clone(), reason: error.to_string() }),

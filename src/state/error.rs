@@ -12,6 +12,9 @@ pub enum StateError {
     /// A system call failed.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A tree deeper than is walked.
+    #[error("below {0} paths are longer than 65536 bytes; remove what is nested so deeply")]
+    TooDeep(DeclaredPath),
     /// A component above a declared path is a symbolic link.
     #[error("{} leads through the symbolic link {}; declare {} instead", declared.display(), link.display(), instead.display())]
     ThroughLink {

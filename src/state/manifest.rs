@@ -125,6 +125,16 @@ impl Manifest {
     }
 
     fn refuse_strays(&self) -> Result<(), Damage> {
+        for Parent { path, .. } in &self.header.parents {
+            if !self
+                .header
+                .paths
+                .iter()
+                .any(|declared| declared.is_within(path) && declared.as_path() != path.as_path())
+            {
+                return Err(Damage::Stray(path.as_path().to_owned()));
+            }
+        }
         let mut previous: Option<&Path> = None;
         for Entry { path, .. } in &self.entries {
             let declared = self.header.paths.iter().any(|declared| path.starts_with(declared.as_path()));

@@ -44,7 +44,6 @@ impl RestorePlan {
         self.backup.verify().map_err(RestoreError::Refused)?;
         let root = machine_root(&self.machine).map_err(refused)?;
         let files = self.backup.files().map_err(refused)?;
-        self.require_writable(&root)?;
         let batch = self.differences.len() > FEW;
         let mut work = Restorer {
             plan: &self,
@@ -54,7 +53,16 @@ impl RestorePlan {
             restored: Restored::default(),
             failures: Vec::new(),
             total: 0,
+            removed: false,
         };
+        match self.require_writable(&root) {
+            // What the module has added is most likely what fills the disk, and taking it away needs no room.
+            Err(RestoreError::Refused(StateError::NoSpace { .. })) => {
+                work.remove_added();
+                self.require_writable(&root)?;
+            }
+            other => other?,
+        }
         work.run();
         for path in gone.into_iter().rev() {
             work.remove_empty(&path);
@@ -127,6 +135,8 @@ struct Restorer<'a> {
     restored: Restored,
     failures: Vec<PathError>,
     total: usize,
+    /// Whether what was added is gone already.
+    removed: bool,
 }
 
 impl Restorer<'_> {
@@ -166,6 +176,14 @@ impl Restorer<'_> {
             self.note(&entry.path, done);
         }
         self.placer.set_flags(&mut self.failures, &mut self.total);
+        self.remove_added();
+    }
+
+    /// Removes what was not there when the backup was made; last, unless the room is needed first.
+    fn remove_added(&mut self) {
+        if std::mem::replace(&mut self.removed, true) {
+            return;
+        }
         for path in removals(&self.plan.differences).into_iter().rev() {
             let done = self.touch_above(path).and_then(|()| self.remove(path));
             self.note(path, done);

@@ -15,6 +15,10 @@ use crate::fs::{IoContext, Kind, Node, Root, Status, is_absence, list};
 /// How often a directory is listed, or a file read, before it counts as changing.
 pub(super) const TRIES: usize = 3;
 
+/// The longest path that is walked, in bytes: sixteen times what a system call takes, so that no honest tree meets it, and
+/// short enough that a tree made to be deep costs little time and memory.
+const MAX_PATH: usize = 64 << 10;
+
 /// One path of the walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
@@ -94,6 +98,9 @@ impl Territory {
             if is_other_mount(&top, &status) {
                 found.push(Found { path, what: What::Mount });
                 continue;
+            }
+            if path.as_os_str().len() > MAX_PATH {
+                return Err(StateError::TooDeep(declared.clone()));
             }
             if status.kind == Kind::Directory && enter(&path) {
                 pending.extend(self.children(root, &path)?.into_iter().rev());

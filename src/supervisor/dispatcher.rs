@@ -46,7 +46,10 @@ impl<'o> Dispatcher<'o> {
         let mut notes = Vec::new();
         if let Some(history) = &mut history {
             notes.extend_from_slice(history.notes());
-            history.begin_run(&record)?;
+            // A full disk must not keep anybody from being put back, which may well be what frees it.
+            if let Err(error) = history.begin_run(&record) {
+                notes.push(error.to_string());
+            }
         }
         let mut dispatcher = Self { observer, history, record, lines: Vec::new() };
         for note in notes {

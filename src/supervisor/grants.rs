@@ -8,8 +8,12 @@ use serde_json::{Map, Value, json};
 use updates_protocol::{DeclaredPath, ModuleName};
 
 use crate::config::Layout;
+use crate::fs::create_directory;
 use crate::permissions::{self, PermissionTarget};
 use crate::state::{Backup, Store};
+
+/// How many slots one module may fill in one store.
+const MAX_SLOTS: usize = 16;
 
 /// Answers the requests of one module during one attempt.
 pub struct Grants<'a> {
@@ -86,8 +90,11 @@ impl<'a> Grants<'a> {
         for file in &arguments.files {
             paths.push(self.own_path(file)?);
         }
-        let store = self.store(&arguments.slot.backup_dir)?;
-        self.own_slot(&store, &arguments.slot.module_name)?;
+        let store = self.own_slot(&arguments.slot.backup_dir, &arguments.slot.module_name)?;
+        let store = store.ok_or("a check makes no backup")?;
+        if store.load(&arguments.slot.module_name).map_err(|error| error.to_string())?.is_none() {
+            self.require_room(&store)?;
+        }
         let saved = store
             .begin(&arguments.slot.module_name, self.module, &arguments.description)
             .paths(paths)
@@ -97,11 +104,12 @@ impl<'a> Grants<'a> {
     }
 
     fn restore(&self, slot: &Slot) -> Result<Value, String> {
-        let store = self.store(&slot.backup_dir)?;
-        self.own_slot(&store, &slot.module_name)?;
-        let Some(backup) = store.load(&slot.module_name).map_err(|error| error.to_string())? else {
-            return Err(format!("there is no backup of {}", slot.module_name));
+        let store = self.own_slot(&slot.backup_dir, &slot.module_name)?;
+        let backup = match &store {
+            Some(store) => store.load(&slot.module_name).map_err(|error| error.to_string())?,
+            None => None,
         };
+        let Some(backup) = backup else { return Err(format!("there is no backup of {}", slot.module_name)) };
         // What the slot holds was granted when it was made; the manifest may have become narrower since.
         for file in &backup.info().files {
             self.own_path(&file.to_string())?;
@@ -111,8 +119,7 @@ impl<'a> Grants<'a> {
     }
 
     fn info(&self, slot: &Slot) -> Result<Value, String> {
-        let store = self.store(&slot.backup_dir)?;
-        self.own_slot(&store, &slot.module_name)?;
+        let Some(store) = self.own_slot(&slot.backup_dir, &slot.module_name)? else { return Ok(Value::Null) };
         match store.load(&slot.module_name).map_err(|error| error.to_string())? {
             Some(backup) => self.shown(&backup),
             None => Ok(Value::Null),
@@ -120,8 +127,8 @@ impl<'a> Grants<'a> {
     }
 
     fn list(&self, arguments: &ListArguments) -> Result<Value, String> {
-        let store = self.store(&arguments.backup_dir)?;
         let mut found = Map::new();
+        let Some(store) = self.store(&arguments.backup_dir)? else { return Ok(Value::Object(found)) };
         for (name, backup) in store.list().map_err(|error| error.to_string())? {
             // One that can't be read belongs to nobody who could be told.
             let Ok(backup) = backup else { continue };
@@ -133,8 +140,9 @@ impl<'a> Grants<'a> {
     }
 
     fn remove(&self, slot: &Slot) -> Result<Value, String> {
-        let store = self.store(&slot.backup_dir)?;
-        self.own_slot(&store, &slot.module_name)?;
+        let Some(store) = self.own_slot(&slot.backup_dir, &slot.module_name)? else {
+            return Ok(json!({"removed": false}));
+        };
         let removed = store.remove(&slot.module_name).map_err(|error| error.to_string())?;
         Ok(json!({"removed": removed}))
     }
@@ -171,23 +179,58 @@ impl<'a> Grants<'a> {
         ))
     }
 
-    fn own_slot(&self, store: &Store, name: &ModuleName) -> Result<(), String> {
+    /// The store, when `name` is one that the module may use: its own name, or one that begins with it and is no other
+    /// module's, in a slot that is its own or free.
+    fn own_slot(&self, backup_dir: &str, name: &ModuleName) -> Result<Option<Store>, String> {
+        let own = name == self.module
+            || name.as_str().strip_prefix(self.module.as_str()).is_some_and(|rest| rest.starts_with(['_', '-', '.']));
+        if !own || (name != self.module && self.layout.module(name).symlink_metadata().is_ok()) {
+            return Err(format!(
+                "the backup {name} is not the module's own: name it {0}, or {0}_SOMETHING",
+                self.module
+            ));
+        }
+        let Some(store) = self.store(backup_dir)? else { return Ok(None) };
         match store.load(name).map_err(|error| error.to_string())? {
             Some(backup) if backup.owner() != self.module => {
                 Err(format!("the backup {name} belongs to the module {}", backup.owner()))
             }
-            _ => Ok(()),
+            _ => Ok(Some(store)),
         }
     }
 
-    fn store(&self, backup_dir: &str) -> Result<Store, String> {
+    /// The store at `backup_dir`; `None` where there is none yet, and this may not make one.
+    ///
+    /// Only a folder directly below /var/backups, which no module can declare: slots are trusted to be as they were
+    /// written, and a link on the way to one would lead the supervisor anywhere.
+    fn store(&self, backup_dir: &str) -> Result<Option<Store>, String> {
         let path = DeclaredPath::new(backup_dir).map_err(|problem| format!("backup_dir {backup_dir:?} {problem}"))?;
-        let backups = Path::new("/var/backups");
-        if path.as_path() == backups || !path.as_path().starts_with(backups) {
-            return Err(format!("backups are kept in a folder below /var/backups; {backup_dir} is not"));
+        let name = path.as_path().strip_prefix("/var/backups").ok().and_then(Path::to_str);
+        let plain = name.is_some_and(|name| name.parse::<ModuleName>().is_ok() && !name.ends_with("_backup"));
+        if !plain {
+            return Err(format!("backups are kept in a folder directly below /var/backups; {backup_dir} is not one"));
         }
         let place: PathBuf = self.layout.machine().locate(&path);
-        Store::open(&place).map_err(|error| error.to_string())
+        let backups = place.parent().unwrap_or(Path::new("/"));
+        for part in [backups.parent().unwrap_or(Path::new("/")), backups, &place] {
+            match part.symlink_metadata() {
+                Ok(found) if !found.is_dir() => return Err(format!("{} is not a folder of its own", part.display())),
+                Ok(_) => {}
+                Err(_) if self.check => return Ok(None),
+                Err(_) if part == place => create_directory(part, 0o700).map_err(|error| error.to_string())?,
+                Err(_) => create_directory(part, 0o755).map_err(|error| error.to_string())?,
+            }
+        }
+        Store::open(&place).map(Some).map_err(|error| error.to_string())
+    }
+
+    fn require_room(&self, store: &Store) -> Result<(), String> {
+        let slots = store.list().map_err(|error| error.to_string())?;
+        let own = slots.values().flatten().filter(|backup| backup.owner() == self.module).count();
+        if own < MAX_SLOTS {
+            return Ok(());
+        }
+        Err(format!("{} has {own} backups already, the most that are kept; remove one first", self.module))
     }
 }
 

@@ -51,7 +51,10 @@ pub(super) fn settle(
             continue;
         }
         if let Some(history) = dispatcher.history() {
-            history.count_try(&module)?;
+            // Uncounted where the disk is full: putting back is what may free it.
+            if let Err(error) = history.count_try(&module) {
+                dispatcher.event(Event::Problem(error.to_string()));
+            }
         }
         let rollback = match checkpoints.load(&module) {
             Ok(Some(checkpoint)) => undo::files(&supervisor.layout, &module, &checkpoint),

@@ -12,9 +12,10 @@ use super::attempt::{self, Scene};
 use super::event::Event;
 use super::note::Notes;
 use super::target::{Target, host};
-use super::verdict::judge;
+use super::verdict::{Host, judge};
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, undo, volatile};
+use crate::catalog::CatalogEntry;
 use crate::fs::create_directory;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::state::Backup;
@@ -39,11 +40,12 @@ enum Why {
 }
 
 impl Why {
-    fn of(outcome: &Outcome) -> Self {
+    fn of(outcome: &Outcome, host: Host) -> Self {
         match outcome {
             Outcome::Cancelled => Why::Interrupted,
-            // What can't be executed is the module's own file; every other step is the sandbox's.
-            Outcome::NotStarted { step, .. } if step != "exec" => Why::Surroundings,
+            // An executable that can't be executed is the module's own file. Every other step is the sandbox's, and an
+            // interpreter that is missing the administrator's.
+            Outcome::NotStarted { step, .. } if step != "exec" || host == Host::Python => Why::Surroundings,
             _ => Why::Module,
         }
     }
@@ -142,6 +144,10 @@ impl Worker<'_> {
             Ok(_made) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
             Err(error) => self.roll_back(error.to_string(), None, &checkpoint, Why::Surroundings),
         };
+        let end = match (end, self.broken_itself()) {
+            (End::Kept { value, .. }, Some(problem)) => self.roll_back(problem, value, &checkpoint, Why::Module),
+            (other, _) => other,
+        };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
         if let End::Kept { .. } = end {
             self.keep(&writable);
@@ -151,6 +157,21 @@ impl Worker<'_> {
             self.notes.settled(name);
         }
         end
+    }
+
+    /// What is wrong with the module's own folder, where it may write there and left it unusable.
+    fn broken_itself(&self) -> Option<String> {
+        let declared = self.target.declared();
+        if !self.target.installed || !declared.iter().any(|path| path.as_path().starts_with(&self.target.inside)) {
+            return None;
+        }
+        match self.context.catalog.module(&self.target.manifest.name) {
+            Some(CatalogEntry::Installed(_)) => {
+                self.target.entry(self.phase, &self.context.supervisor.config.python).err()
+            }
+            Some(CatalogEntry::Broken(broken)) => Some(broken.problem),
+            None => Some("it removed its own folder".to_owned()),
+        }
     }
 
     /// The supervisor's own places below a folder that the module may write without a way back. They are there before it
@@ -216,7 +237,7 @@ impl Worker<'_> {
                 Outcome::Reported { value } => Some(value.clone()),
                 _ => None,
             };
-            let why = Why::of(&attempt.outcome);
+            let why = Why::of(&attempt.outcome, host);
             attempts.push(attempt);
             let message = judgement.message.unwrap_or_default();
             match (judgement.verdict, checkpoint) {

@@ -130,7 +130,7 @@ fn forbid_own_places(layout: &Layout, name: &ModuleName, path: &DeclaredPath) ->
     }
     const OWN: [&str; 8] = [
         "/var/lib/updates",
-        "/var/backups/updates",
+        "/var/backups",
         "/run/updates",
         "/etc/updates",
         "/usr/local/lib/updates",
@@ -274,7 +274,15 @@ fn never_written(metadata: &fs::Metadata) -> bool {
             .is_ok_and(|(born, changed)| born == changed)
 }
 
+// Only as it was made: a module that gave an empty folder an owner or a mode wants it.
 fn remove_if_empty(path: &Path) -> Result<(), PathError> {
+    let as_made = |found: &fs::Metadata| {
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        found.is_dir() && found.mode() & 0o7777 == 0o755 && (found.uid(), found.gid()) == (uid, gid)
+    };
+    if !fs::symlink_metadata(path).is_ok_and(|found| as_made(&found)) {
+        return Ok(());
+    }
     match fs::remove_dir(path) {
         Ok(()) => Ok(()),
         Err(error)
