@@ -11,6 +11,7 @@ mod interrupt;
 mod local;
 mod lock;
 mod order;
+mod resilience;
 mod rollback;
 mod sync;
 mod versions;

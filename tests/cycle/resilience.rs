@@ -1,0 +1,105 @@
+//! What once went wrong on a machine that was empty, full, or mistaken for another: each was a way to lose something.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use super::support::{Module, Root, Source};
+use super::{module, statuses};
+
+#[test]
+fn a_module_writes_below_a_folder_that_an_empty_root_does_not_have() {
+    let root = Root::new();
+    let code = "def main(args):\n    with open('/etc/greeting.d/10-hello', 'w') as file:\n        file.write('Hello.')\n    \
+                return True\n";
+    let source = Source::of(&[&Module::python("greeting", "1.0.0", code).declares(&["/etc/greeting.d/"])]);
+    root.run(&["--source", source.path()]).0.expect(0);
+    assert_eq!(root.read("/etc/greeting.d/10-hello"), "Hello.");
+}
+
+#[test]
+fn an_empty_folder_that_was_given_an_owner_is_kept() {
+    let root = Root::new();
+    let code = "import os\n\n\ndef main(args):\n    os.chmod('/srv/keep', 0o700)\n    return True\n";
+    root.install(&Module::python("keeper", "1.0.0", code).declares(&["/srv/keep/"]));
+    root.run(&["--no-sync"]).0.expect(0);
+    assert!(root.at("/srv/keep").is_dir());
+}
+
+#[test]
+fn a_mistyped_name_does_not_hide_the_last_failure() {
+    let root = Root::new();
+    root.install(&Module::python("broken", "1.0.0", "def main(args):\n    return None\n"));
+    root.run(&["--no-sync"]).0.expect(20);
+    root.updates(&["run", "--no-sync", "brokn"]).expect(2);
+    root.updates(&["recover"]).expect(0);
+    let status = root.updates(&["status", "--json"]).json();
+    assert_eq!(status["last_run"]["modules"][0]["status"], json!("rolled_back"), "{status:#}");
+}
+
+#[test]
+fn a_missing_interpreter_holds_no_version() {
+    let (root, source) = (Root::new(), Source::of(&[&Module::idle("app", "1.0.0")]));
+    root.write("/etc/updates/config.toml", "[run]\npython = \"/usr/bin/no-such-python\"\n");
+    let (ran, record) = root.run(&["--source", source.path()]);
+    ran.expect(20);
+    assert_eq!(statuses(&record), ["app: failed"]);
+    root.write("/etc/updates/config.toml", "");
+    let (ran, record) = root.run(&["--source", source.path()]);
+    ran.expect(0);
+    assert_eq!(statuses(&record), ["app: succeeded"]);
+}
+
+#[test]
+fn a_version_whose_profile_does_not_exist_replaces_nothing() {
+    let (root, source) = (Root::new(), Source::of(&[&Module::idle("app", "1.0.0")]));
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.publish(&[&Module::idle("app", "2.0.0").sandbox("profile", json!("no-such-profile"))]);
+    let (ran, record) = root.run(&["--source", source.path()]);
+    ran.expect(0);
+    assert_eq!(record["updates"][0]["change"], json!("invalid"));
+    assert_eq!(root.installed_version("app"), "1.0.0");
+}
+
+#[test]
+fn a_module_that_breaks_its_own_folder_gets_it_back() {
+    let root = Root::new();
+    let own = "/usr/local/lib/updates/modules/own";
+    let code = format!("def main(args):\n    open('{own}/index.json', 'w').close()\n    return True\n");
+    root.install(&Module::python("own", "1.0.0", &code).declares(&[own]));
+    let (ran, record) = root.run(&["--no-sync"]);
+    ran.expect(20);
+    assert_eq!(statuses(&record), ["own: rolled_back"]);
+    assert_eq!(root.installed_version("own"), "1.0.0");
+}
+
+#[test]
+fn slots_lie_where_no_module_can_write() {
+    let root = Root::new();
+    root.install(&Module::idle("forger", "1.0.0").declares(&["/var/backups/mine/"]));
+    let (ran, record) = root.run(&["--no-sync"]);
+    ran.expect(20);
+    let message = module(&record, "forger")["message"].as_str().unwrap();
+    assert!(message.contains("belongs to the supervisor"), "{message}");
+}
+
+#[test]
+fn a_module_that_fills_the_disk_and_fails_is_put_back() {
+    let root = Root::new();
+    let disk = root.at("/srv");
+    root.folder("/srv");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "none"]).arg(&disk).status().unwrap();
+    assert!(mounted.success(), "a tmpfs can't be mounted; the tests need root");
+    let content = "x".repeat(3 << 20);
+    root.write("/srv/a/precious", &content);
+    let code = "def main(args):\n    open('/srv/a/precious', 'w').write('gone')\n    try:\n        with open('/srv/a/junk', \
+                'wb') as junk:\n            while True:\n                junk.write(bytes(100000))\n    except OSError:\n        \
+                pass\n    return {'success': False, 'error': 'full'}\n";
+    root.install(&Module::python("filler", "1.0.0", code).declares(&["/srv/a/"]));
+    let (ran, record) = root.run(&["--no-sync"]);
+    let (back, junk) = (root.read("/srv/a/precious") == content, root.exists("/srv/a/junk"));
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    ran.expect(20);
+    assert_eq!(statuses(&record), ["filler: rolled_back"]);
+    assert!(back && !junk, "the file is back: {back}; the junk is there: {junk}");
+}
