@@ -226,7 +226,11 @@ pub fn history(session: &Session<'_>, module: Option<&ModuleName>, limit: u32) -
         }
         (Some(history), None) => {
             let runs = history.runs(limit)?;
-            session.print(&runs, || table(&runs.iter().map(|run| run_row(run, &painter)).collect::<Vec<_>>()))?;
+            session.print(&runs, || {
+                let head = ["STARTED", "RUN", "KIND", "MODULES", "RESULT", "TOOK"].map(str::to_owned).to_vec();
+                let rows = runs.iter().map(|run| run_row(run, &painter));
+                table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+            })?;
         }
     }
     Ok(ExitStatus::Success)

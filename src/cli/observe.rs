@@ -203,7 +203,7 @@ impl Observer for Screen {
                     self.say(Level::Debug, &format!("{module}: {text}"));
                 }
             }
-            Event::Slow { module, limit, .. } => self.say(
+            Event::Slow { module, limit } => self.say(
                 Level::Warning,
                 &format!("{module}: SLOW: half of its time is over; it is stopped after {} s", limit.as_secs()),
             ),

@@ -126,7 +126,7 @@ fn forward(event: process::Event, scene: &Scene<'_>, deadline: Deadline, notes: 
     let module = scene.target.manifest.name.clone();
     notes.event(match event {
         process::Event::Started { .. } => return,
-        process::Event::Slow { elapsed } => Event::Slow { module, elapsed, limit: deadline.runtime_max },
+        process::Event::Slow { .. } => Event::Slow { module, limit: deadline.runtime_max },
         process::Event::Log(entry) => Event::Log(LogLine {
             module,
             attempt: scene.number,

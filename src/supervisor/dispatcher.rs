@@ -78,7 +78,7 @@ impl<'o> Dispatcher<'o> {
             Event::Ended(module) => self.record.modules.push(module),
             Event::Problem(problem) => self.record.problems.push(problem),
             Event::Log(line) => self.line(line),
-            Event::Slow { module, limit, .. } => {
+            Event::Slow { module, limit } => {
                 let text = format!("SLOW: half of its time is over; it is stopped after {} s", limit.as_secs());
                 self.own_line(module, Level::Warning, text);
             }

@@ -50,8 +50,6 @@ pub enum Event {
     Slow {
         /// Which module.
         module: ModuleName,
-        /// Since its start.
-        elapsed: Duration,
         /// When it will be stopped.
         limit: Duration,
     },
