@@ -121,18 +121,6 @@ impl HistoryReader {
         )
     }
 
-    /// The newest result of each module, by name. Checks don't count: they change nothing.
-    pub fn last_results(&self) -> Result<Vec<ModuleRun>, HistoryError> {
-        self.module_runs(
-            &format!(
-                "{MODULE_RUN} WHERE (results.module, results.run) IN (
-                     SELECT module, max(run) FROM results JOIN runs ON number = run WHERE kind <> 'check' GROUP BY module
-                 ) ORDER BY results.module"
-            ),
-            [],
-        )
-    }
-
     /// The log of one run, of one module where one is named, in the order of arrival.
     pub fn logs(&self, which: &RunSelector, module: Option<&ModuleName>) -> Result<Vec<StoredLog>, HistoryError> {
         let Some((number, _, _)) = self.find(which)? else { return Ok(Vec::new()) };

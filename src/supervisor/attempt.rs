@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use updates_protocol::{Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Usage};
+use updates_protocol::{Enforcement, Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Usage};
 
 use super::RunContext;
 use super::event::Event;
@@ -13,6 +13,7 @@ use super::note::Notes;
 use super::sandbox;
 use super::target::Target;
 use super::writable::Entry as Writable;
+use crate::fs::PathError;
 use crate::process::{self, Deadline, RunnerCommand, converse};
 use crate::record::{Attempt, LogLine, Outcome, Verdict};
 
@@ -35,18 +36,12 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         scope.account().restrictions.iter().find(|r| !r.enforced && !target.profile.may_lack(&r.name))
     {
         let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
-        let outcome = Outcome::NotStarted { step: lacking.name.clone(), reason };
-        return Attempt {
-            number: scene.number,
-            phase: scene.phase,
-            outcome,
-            verdict: Verdict::Hold,
-            usage: Usage::default(),
-            enforcement: scope.account().clone(),
-            log_bytes_dropped: 0,
-        };
+        return not_started(scene, &lacking.name, reason, scope.account());
     }
-    let invocation = invocation(context, scene, scope.procs());
+    let invocation = match invocation(context, scene, scope.procs()) {
+        Ok(invocation) => invocation,
+        Err(error) => return not_started(scene, "plan", error.to_string(), scope.account()),
+    };
     let deadline = Deadline {
         runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
         timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),
@@ -72,14 +67,30 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     }
 }
 
-fn invocation(context: &RunContext<'_>, scene: &Scene<'_>, cgroup_procs: Vec<PathBuf>) -> Invocation {
+fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcement) -> Attempt {
+    Attempt {
+        number: scene.number,
+        phase: scene.phase,
+        outcome: Outcome::NotStarted { step: step.to_owned(), reason },
+        verdict: Verdict::Hold,
+        usage: Usage::default(),
+        enforcement: account.clone(),
+        log_bytes_dropped: 0,
+    }
+}
+
+fn invocation(
+    context: &RunContext<'_>,
+    scene: &Scene<'_>,
+    cgroup_procs: Vec<PathBuf>,
+) -> Result<Invocation, PathError> {
     let target = scene.target;
     let name = &target.manifest.name;
     let mut arguments = context.arguments.clone();
     if context.check {
         arguments.insert(0, "--check".to_owned());
     }
-    Invocation {
+    Ok(Invocation {
         module: ModuleInvocation {
             protocol: PROTOCOL,
             module: name.clone(),
@@ -94,8 +105,8 @@ fn invocation(context: &RunContext<'_>, scene: &Scene<'_>, cgroup_procs: Vec<Pat
         },
         entry: scene.entry.clone(),
         environment: environment(context, scene),
-        sandbox: sandbox::plan(context, target, scene.writable, cgroup_procs),
-    }
+        sandbox: sandbox::plan(context, target, scene.writable, cgroup_procs)?,
+    })
 }
 
 // Nothing of the supervisor's own environment is passed on.

@@ -1,15 +1,15 @@
 //! What every part of a run needs: places, settings, the program's own parts, and the token that ends it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use updates_protocol::{RunId, UnitName};
 
-use super::sandbox::{self, TopLevels};
 use crate::catalog::Catalog;
 use crate::config::{Config, Layout};
 use crate::fs::{IoContext, PathError};
 use crate::process::{CancelToken, CgroupHierarchy};
+use crate::profile::TopLevel;
 use crate::service::Systemd;
 use crate::state::Store;
 
@@ -62,7 +62,8 @@ pub(super) struct RunContext<'a> {
     pub(super) catalog: &'a Catalog,
     checkpoints: Option<&'a Store>,
     pub(super) cgroups: CgroupHierarchy,
-    pub(super) top_level: TopLevels,
+    /// What is in `/` of this machine: read once a run.
+    pub(super) host_top: Vec<TopLevel>,
     /// What reaches `main(args)`.
     pub(super) arguments: Vec<String>,
     /// Whether nothing may be changed.
@@ -95,7 +96,7 @@ impl<'a> RunContext<'a> {
             check: checkpoints.is_none(),
             checkpoints,
             cgroups: CgroupHierarchy::find(),
-            top_level: sandbox::top_level(&supervisor.layout)?,
+            host_top: TopLevel::list(Path::new("/"))?,
             arguments,
             empty: scratch.as_ref().map(|folder| folder.path().to_owned()),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),

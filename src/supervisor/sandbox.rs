@@ -13,25 +13,6 @@ use crate::fs::PathError;
 use crate::process::CgroupLimits;
 use crate::profile::{Place, PlanInput, Profile, TopLevel, plan as resolve};
 
-/// The entries of this machine's root and of the one laid over it: read once a run.
-#[derive(Debug, Clone)]
-pub(super) struct TopLevels {
-    pub(super) host: Vec<TopLevel>,
-    machine: Vec<TopLevel>,
-}
-
-/// Reads them.
-pub(super) fn top_level(layout: &Layout) -> Result<TopLevels, PathError> {
-    Ok(TopLevels { host: TopLevel::list(Path::new("/"))?, machine: top_of(&layout.machine())? })
-}
-
-fn top_of(machine: &Machine) -> Result<Vec<TopLevel>, PathError> {
-    match machine {
-        Machine::Host => Ok(Vec::new()),
-        Machine::Root(root) => TopLevel::list(root),
-    }
-}
-
 /// The limits that a cgroup enforces.
 pub(super) fn cgroup_limits(profile: &Profile) -> CgroupLimits {
     CgroupLimits { tasks_max: Some(profile.tasks_max), memory_max: Some(profile.memory_max) }
@@ -43,7 +24,7 @@ pub(super) fn plan(
     target: &Target,
     writable: &[Entry],
     cgroup_procs: Vec<PathBuf>,
-) -> SandboxPlan {
+) -> Result<SandboxPlan, PathError> {
     let layout = &context.supervisor.layout;
     let machine = layout.machine();
     let there = |place: &Place| place.source.symlink_metadata().is_ok_and(|found| !found.is_symlink());
@@ -55,15 +36,18 @@ pub(super) fn plan(
         source: machine.locate(path),
         target: path.as_path().to_owned(),
     };
-    let volatile = Volatile::resolve(layout, &context.top_level.host, &target.profile);
+    let volatile = Volatile::resolve(layout, &context.host_top, &target.profile);
     // In a check nothing may be made, so that there is nothing of `/run` to see before the first run since the start.
     let mountable =
         |place: &Place| !context.check || place.target != Path::new("/run") || place.source.join("updates").is_dir();
     let own = |path: PathBuf| Place { target: inside(layout, &path), source: path };
     let input = PlanInput {
-        host_top: context.top_level.host.clone(),
-        // Read afresh: a folder that is declared may have been made just now.
-        machine_top: top_of(&machine).unwrap_or_else(|_| context.top_level.machine.clone()),
+        host_top: context.host_top.clone(),
+        // Read for each attempt: a folder that is declared may have been made just now.
+        machine_top: match &machine {
+            Machine::Host => Vec::new(),
+            Machine::Root(root) => TopLevel::list(root)?,
+        },
         writable: declared.chain(volatile.bound).filter(there).filter(mountable).collect(),
         laid_over: if context.check { Vec::new() } else { volatile.laid_over },
         read_only: target.profile.read_only_paths.iter().map(located).filter(there).collect(),
@@ -78,7 +62,7 @@ pub(super) fn plan(
         hostname: context.hostname.clone(),
         machine,
     };
-    resolve(&target.profile, &input)
+    Ok(resolve(&target.profile, &input))
 }
 
 /// Where a module's state directory lies, and where the module sees it.

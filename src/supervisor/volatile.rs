@@ -68,7 +68,7 @@ pub(super) struct Made {
 /// Makes them: the root's own folders, with the mode of this machine's, and the kernel's.
 pub(super) fn make(context: &RunContext<'_>, target: &Target) -> Result<Made, PathError> {
     let layout = &context.supervisor.layout;
-    let volatile = Volatile::resolve(layout, &context.top_level.host, &target.profile);
+    let volatile = Volatile::resolve(layout, &context.host_top, &target.profile);
     let mut made = Made { folders: Vec::new(), works: Vec::new() };
     for LaidOver { target, work } in &volatile.laid_over {
         fs::create_dir_all(work).at("create", work)?;
