@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use updates_protocol::{CancelReason, Enforcement, Level, LogSource};
+use updates_protocol::{CancelReason, Enforcement, Level, LogSource, TracedCall};
 
 /// Something that happened in a running attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub enum Event {
         /// Of what.
         unit: Option<String>,
     },
+    /// Something that a traced module tried.
+    Access(TracedCall),
     /// The module was told to end.
     Terminating {
         /// Why.

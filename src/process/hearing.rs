@@ -72,6 +72,7 @@ impl Dialogue<'_> {
                     (self.events)(Event::Progress { step, current, total, unit });
                 }
             }
+            RunnerMessage::Access(call) => (self.events)(Event::Access(call)),
             RunnerMessage::Request { id, operation, arguments } => {
                 let (ok, error) = match self.answer(&operation, arguments) {
                     Ok(value) => (Some(value), None),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{Access, Limit, Mount, Resource, SandboxPlan};
+use updates_protocol::{Access, Limit, Mount, ProtectProc, Resource, SandboxPlan};
 
 use super::tree::Tree;
 use super::{LaidOver, Place, PlanInput, Profile, TopLevel, TopLevelKind};
@@ -29,14 +29,20 @@ pub fn plan(profile: &Profile, input: &PlanInput) -> SandboxPlan {
     requested(&mut tree, &top, profile, input);
     imposed(&mut tree, input);
     SandboxPlan {
+        identity: None,
         mounts: tree.into_mounts(),
         private_network: profile.private_network,
+        network_namespace: None,
         hostname: input.hostname.chars().take(64).collect(),
         capability_bounding_set: profile.capability_bounding_set.iter().map(ToString::to_string).collect(),
+        landlock: None,
+        system_call_filter: None,
         limits: limits(profile),
         cgroup_procs: input.cgroup_procs.clone(),
         umask: profile.umask,
         working_directory: input.module_directory.target.clone(),
+        best_effort: profile.best_effort.iter().map(|setting| setting.as_str().to_owned()).collect(),
+        trace: false,
     }
 }
 
@@ -94,7 +100,7 @@ fn machine(tree: &mut Tree, top: &Top<'_>, profile: &Profile, input: &PlanInput)
     }
     // The machine's own /run holds the sockets of everything that runs; what a profile wants of it, it names.
     tree.tmpfs(Path::new("/run"), RUN_SIZE, 0o755);
-    tree.push(Mount::Proc);
+    tree.push(Mount::Proc { protect: ProtectProc::Default });
     tree.push(Mount::Dev);
 }
 

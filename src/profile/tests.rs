@@ -99,7 +99,7 @@ fn lines(mounts: &[Mount]) -> String {
         Mount::Directory { target } => format!("dir      {}", target.display()),
         Mount::File { target, content } => format!("file     {} {content:?}", target.display()),
         Mount::Inaccessible { target } => format!("hidden   {}", target.display()),
-        Mount::Proc => "proc".to_owned(),
+        Mount::Proc { .. } => "proc".to_owned(),
         Mount::Dev => "dev".to_owned(),
     };
     mounts.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -35,7 +35,7 @@ impl Tree {
                 Some((target.clone(), Cover::Other))
             }
             Mount::Tmpfs { target, .. } | Mount::Directory { target } => Some((target.clone(), Cover::Own)),
-            Mount::Symlink { .. } | Mount::Proc | Mount::Dev => None,
+            Mount::Symlink { .. } | Mount::Proc { .. } | Mount::Dev => None,
         };
         self.covers.extend(cover);
         self.mounts.push(mount);

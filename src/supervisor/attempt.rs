@@ -136,7 +136,7 @@ fn environment(context: &RunContext<'_>, scene: &Scene<'_>) -> BTreeMap<String, 
 fn forward(event: process::Event, scene: &Scene<'_>, deadline: Deadline, notes: &Notes) {
     let module = scene.target.manifest.name.clone();
     notes.event(match event {
-        process::Event::Started { .. } => return,
+        process::Event::Started { .. } | process::Event::Access(_) => return,
         process::Event::Slow { .. } => Event::Slow { module, limit: deadline.runtime_max },
         process::Event::Log(entry) => Event::Log(LogLine {
             module,

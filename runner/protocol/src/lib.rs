@@ -20,11 +20,14 @@ pub use frame::{Frame, FrameReader, MAX_LINE, MAX_RESULT, MAX_START, write_frame
 pub use invocation::{Entry, Invocation, ModuleInvocation, PROTOCOL, Phase};
 pub use manifest::{Database, MAX_MANIFEST, Manifest, ManifestError, ManifestWarning, SandboxRequest, environment};
 pub use message::{
-    CancelReason, Exit, Level, LogSource, Message, Reply, RunnerMessage, SupervisorMessage, Usage, parse_module_line,
-    parse_runner_line,
+    CancelReason, Exit, Level, LogSource, Message, Reply, RunnerMessage, SupervisorMessage, TracedCall, Usage,
+    parse_module_line, parse_runner_line,
 };
 pub use name::{ModuleName, NameError, ProfileName, RunId, UnitName};
 pub use object::{FieldError, Object, nearest};
 pub use path::{DeclaredPath, PathProblem};
-pub use sandbox::{Access, Limit, Mount, Resource, SandboxPlan};
+pub use sandbox::{
+    Access, Identity, LandlockAccess, LandlockPath, LandlockRules, Limit, Mount, ProtectProc, Resource, SandboxPlan,
+    SystemCallFilter,
+};
 pub use version::{SchemaVersion, VersionError};

@@ -158,6 +158,8 @@ pub enum RunnerMessage {
         /// Its arguments.
         arguments: Map<String, Value>,
     },
+    /// Something that a traced module tried, see [`crate::SandboxPlan::trace`]. Equal ones are reported once.
+    Access(TracedCall),
     /// The end: the last line. Everything that the module started is gone.
     Result {
         /// What the module returned; absent when it returned nothing.
@@ -174,6 +176,25 @@ pub enum RunnerMessage {
         #[serde(default)]
         log_bytes_dropped: u64,
     },
+}
+
+/// A system call of a traced module that concerns a file, the network, or that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TracedCall {
+    /// The system call, for example `openat`; `syscall_512` for one without a name.
+    pub call: String,
+    /// The absolute path inside that it is about, links not resolved; at most 4,096 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What else it is about: `tcp 192.0.2.1:443`, `CAP_NET_RAW`, `AF_PACKET`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Whether it would change what is at the path.
+    #[serde(default)]
+    pub write: bool,
+    /// Why it was refused, as `EROFS`; absent when it went through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 // `"value":null` is a module that returned None, which is not the same as no value at all.
@@ -259,7 +280,7 @@ pub enum Exit {
 }
 
 const MODULE_TYPES: [&str; 4] = ["log", "progress", "request", "result"];
-const RUNNER_TYPES: [&str; 6] = ["hello", "sandbox", "log", "progress", "request", "result"];
+const RUNNER_TYPES: [&str; 7] = ["hello", "sandbox", "log", "progress", "request", "access", "result"];
 
 /// A line that a module wrote. `Ok(None)` is an object of an unknown `type`, which is passed over.
 pub fn parse_module_line(line: &[u8]) -> Result<Option<Message>, serde_json::Error> {

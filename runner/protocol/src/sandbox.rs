@@ -3,6 +3,7 @@
 //! The supervisor resolves profile, manifest and machine into this list; the runner executes it in order and adds
 //! nothing of its own, so that what was planned is what is enforced.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,14 +11,23 @@ use serde::{Deserialize, Serialize};
 /// Everything that the runner applies before the module's first instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxPlan {
+    /// Whom the module runs as; user and group 0 when absent.
+    pub identity: Option<Identity>,
     /// The module's file tree, built in this order in an empty root.
     pub mounts: Vec<Mount>,
     /// A network namespace of its own, with loopback alone.
     pub private_network: bool,
+    /// With `private_network`: an empty network namespace, loopback up, that nobody else uses meanwhile, as a file that
+    /// setns(2) takes. Entering one costs less than making one. When absent, the runner makes one.
+    pub network_namespace: Option<PathBuf>,
     /// Host name inside, at most 64 characters.
     pub hostname: String,
     /// Capabilities that stay in the bounding set, as `CAP_CHOWN`; every other is dropped.
     pub capability_bounding_set: Vec<String>,
+    /// File and network rules of the second wall; none when absent.
+    pub landlock: Option<LandlockRules>,
+    /// Which system calls are possible; all when absent.
+    pub system_call_filter: Option<SystemCallFilter>,
     /// Resource limits, soft and hard alike.
     pub limits: Vec<Limit>,
     /// `cgroup.procs` files of the cgroups that every process of the sandbox is in from its start; created and removed by
@@ -27,6 +37,72 @@ pub struct SandboxPlan {
     pub umask: u32,
     /// Working directory inside.
     pub working_directory: PathBuf,
+    /// What may go unenforced where the kernel can't enforce it, by the profile's keys, for example `landlock`. Anything
+    /// else that can't be enforced stops the module.
+    pub best_effort: BTreeSet<String>,
+    /// Whether every file and network access is reported, refused or not: for a person who asked. Costs the module much
+    /// of its speed, and leaves init the capability to trace.
+    pub trace: bool,
+}
+
+/// A user that is not root; see credentials(7). Without privilege outside, the caller's own ids stand behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// User id, not 0.
+    pub uid: u32,
+    /// Group id, not 0.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// Landlock rules, see landlock(7). All kinds of file access that the kernel knows are handled, so what no rule allows
+/// is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockRules {
+    /// Each with everything below it. Paths that don't exist inside are passed over.
+    pub paths: Vec<LandlockPath>,
+    /// TCP ports that may be bound; all when absent.
+    pub bind_tcp: Option<Vec<u16>>,
+    /// TCP ports that may be connected to; all when absent.
+    pub connect_tcp: Option<Vec<u16>>,
+    /// Whether abstract UNIX sockets of processes outside are out of reach.
+    pub scope_abstract_unix_socket: bool,
+    /// Whether signals to processes outside are refused.
+    pub scope_signal: bool,
+}
+
+/// One Landlock rule for files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockPath {
+    /// Absolute path inside.
+    pub path: PathBuf,
+    /// What is allowed there.
+    pub access: LandlockAccess,
+}
+
+/// What a Landlock rule allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LandlockAccess {
+    /// Reading and executing files, listing directories.
+    Read,
+    /// `Read`, and writing to what is there, device files among it, without making or removing anything.
+    WriteInPlace,
+    /// Everything but making device nodes.
+    Write,
+    /// Everything.
+    Full,
+}
+
+/// A classic BPF program for seccomp(2), complete with the check of the architecture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemCallFilter {
+    /// `struct sock_filter` as the kernel takes it, 8 bytes an instruction in the machine's byte order, as hexadecimal
+    /// digits; at most 4096 instructions.
+    pub program: String,
+    /// What it does, in a sentence for the report.
+    pub summary: String,
 }
 
 /// One step of building the file tree. Targets are absolute paths inside; they are opened without following a
@@ -88,9 +164,26 @@ pub enum Mount {
         target: PathBuf,
     },
     /// `/proc` of the sandbox's own pid namespace.
-    Proc,
+    Proc {
+        /// What is seen of other users' processes.
+        protect: ProtectProc,
+    },
     /// `/dev` with null, zero, full, random, urandom, tty, ptmx, pts and shm.
     Dev,
+}
+
+/// What is seen of other users' processes; systemd's `ProtectProc=`, `hidepid=` of proc(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProtectProc {
+    /// Everything.
+    Default,
+    /// That they exist, and no more.
+    Noaccess,
+    /// Nothing.
+    Invisible,
+    /// Nothing of any process that could not be traced.
+    Ptraceable,
 }
 
 /// Whether a mount can be written.
@@ -128,4 +221,14 @@ pub enum Resource {
     Nofile,
     /// Tasks of the user.
     Nproc,
+    /// Stack in bytes.
+    Stack,
+    /// Locked memory in bytes.
+    Memlock,
+    /// Bytes in message queues of the user.
+    Msgqueue,
+    /// Ceiling of the nice value, as 20 minus it.
+    Nice,
+    /// Ceiling of the real-time priority.
+    Rtprio,
 }

@@ -58,5 +58,10 @@ fn named(resource: Resource) -> (Rlimit, &'static str) {
         Resource::Fsize => (Rlimit::Fsize, "fsize"),
         Resource::Nofile => (Rlimit::Nofile, "nofile"),
         Resource::Nproc => (Rlimit::Nproc, "nproc"),
+        Resource::Stack => (Rlimit::Stack, "stack"),
+        Resource::Memlock => (Rlimit::Memlock, "memlock"),
+        Resource::Msgqueue => (Rlimit::Msgqueue, "msgqueue"),
+        Resource::Nice => (Rlimit::Nice, "nice"),
+        Resource::Rtprio => (Rlimit::Rtprio, "rtprio"),
     }
 }

@@ -90,7 +90,7 @@ impl FileTree {
                 self.summary.hidden += 1;
                 self.mask(target)
             }
-            Mount::Proc => {
+            Mount::Proc { .. } => {
                 self.summary.proc = true;
                 self.mount_proc()
             }

@@ -52,8 +52,16 @@ impl Sandbox {
                 | Mount::Directory { target }
                 | Mount::File { target, .. }
                 | Mount::Inaccessible { target } => check_target(target)?,
-                Mount::Proc | Mount::Dev => {}
+                Mount::Proc { .. } | Mount::Dev => {}
             }
+        }
+        let pending = plan.identity.is_some()
+            || plan.network_namespace.is_some()
+            || plan.landlock.is_some()
+            || plan.system_call_filter.is_some()
+            || plan.trace;
+        if pending {
+            return refused("plan", "asks for a restriction that this runner can't apply yet");
         }
         if plan.hostname.is_empty() || plan.hostname.len() > 64 {
             return refused("plan", format!("host name '{}': must be of 1 to 64 bytes", plan.hostname));

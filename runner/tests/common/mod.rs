@@ -1,7 +1,7 @@
 //! Drives the real runner as a supervisor would, with modules that are files in a temporary folder.
 #![allow(dead_code)] // each test file uses its own part
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Map, Value, json};
 use updates_protocol::{
     Access, CancelReason, Enforcement, Entry, Exit, Invocation, Level, LogSource, ModuleInvocation, Mount, PROTOCOL,
-    Phase, Reply, RunnerMessage, SandboxPlan, SetupFailure, SupervisorMessage, Usage, parse_runner_line,
+    Phase, ProtectProc, Reply, RunnerMessage, SandboxPlan, SetupFailure, SupervisorMessage, TracedCall, Usage,
+    parse_runner_line,
 };
 
 /// A module in a folder of its own, and the invocation that runs it.
@@ -83,14 +84,20 @@ impl Module {
                 ("STATE_DIRECTORY".to_owned(), state.display().to_string()),
             ]),
             sandbox: SandboxPlan {
+                identity: None,
                 mounts,
                 private_network: false,
+                network_namespace: None,
                 hostname: "sandboxed".to_owned(),
                 capability_bounding_set: vec!["CAP_CHOWN".to_owned()],
+                landlock: None,
+                system_call_filter: None,
                 limits: vec![],
                 cgroup_procs: vec![],
                 umask: 0o027,
                 working_directory: code,
+                best_effort: BTreeSet::new(),
+                trace: false,
             },
         };
         Self { folder, invocation }
@@ -145,7 +152,7 @@ pub fn machine() -> Vec<Mount> {
     }
     mounts.push(Mount::Tmpfs { target: "/tmp".into(), size: 16 << 20, mode: 0o1777 });
     mounts.push(Mount::Tmpfs { target: "/run".into(), size: 1 << 20, mode: 0o755 });
-    mounts.extend([Mount::Proc, Mount::Dev]);
+    mounts.extend([Mount::Proc { protect: ProtectProc::Default }, Mount::Dev]);
     mounts
 }
 
@@ -199,6 +206,7 @@ impl Live {
                     run.failure = failure;
                 }
                 RunnerMessage::Log { level, message, source, .. } => run.log.push((level, source, message)),
+                RunnerMessage::Access(call) => run.traced.push(call),
                 RunnerMessage::Progress { step, .. } => run.progress.push(step),
                 RunnerMessage::Request { id, operation, .. } => {
                     run.requests.push(operation);
@@ -225,6 +233,7 @@ pub struct Run {
     pub log: Vec<(Level, LogSource, String)>,
     pub progress: Vec<String>,
     pub requests: Vec<String>,
+    pub traced: Vec<TracedCall>,
     pub value: Option<Value>,
     pub usage: Usage,
     pub exit: Option<Exit>,
