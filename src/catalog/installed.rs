@@ -35,6 +35,10 @@ pub struct Installed {
     pub manifest: Manifest,
     /// Odd things in that.
     pub warnings: Vec<ManifestWarning>,
+    /// Its `index.json` as it lies in the folder.
+    pub document: Map<String, Value>,
+    /// Its `index.json` as it was shipped; absent where that is not known.
+    pub shipped: Option<Map<String, Value>>,
     /// Whether it is disabled here, rather than shipped so.
     pub disabled_locally: bool,
     /// Dotted paths in which its `index.json` differs from what was shipped; empty also where that is not known. A
@@ -185,7 +189,9 @@ fn read_folder(directory: &Path, name: &ModuleName, patch: Option<&Path>, record
         name: name.clone(),
         directory: directory.to_owned(),
         disabled_locally,
-        local_changes: base.map(|base| changes(&base, &local)).unwrap_or_default(),
+        local_changes: base.as_ref().map(|base| changes(base, &local)).unwrap_or_default(),
+        shipped: base,
+        document: local,
         tree: entry.and_then(|entry| entry.tree.clone()),
         unconfirmed: record.is_some_and(|record| record.last_good != LastGood::Installed),
         manifest,
@@ -208,7 +214,7 @@ fn read_index(path: &Path, name: &ModuleName) -> Result<(Map<String, Value>, Che
     Ok(document)
 }
 
-fn with_settings(local: &Map<String, Value>, settings: &Map<String, Value>, name: &ModuleName) -> Checked {
+pub(super) fn with_settings(local: &Map<String, Value>, settings: &Map<String, Value>, name: &ModuleName) -> Checked {
     if let Some(Value::Object(metadata)) = settings.get("metadata") {
         for field in ["schema_version", "name"] {
             if metadata.contains_key(field) {

@@ -7,10 +7,12 @@
 //! - `modules/x`: the module. Always there, always whole.
 //! - `modules/.x.staged`: a new version while it is made; what the swap took out, until it is renamed.
 //! - `modules/.x.previous`: the version that ran well last, until the new one has.
+//! - `catalog/grants/x.json`: what it was granted; see `grant`.
 //! - `catalog/modules/x.json`: the record, which says by inode what each of these folders is; see `record`.
 
 mod decide;
 mod document;
+mod grant;
 mod held;
 mod index;
 mod installed;
@@ -26,6 +28,7 @@ use crate::config::Layout;
 
 pub use decide::{Decision, compare};
 pub use document::DocumentError;
+pub use grant::{Grant, GrantedBy};
 pub use held::Held;
 pub use installed::{Broken, CatalogEntry, Installed};
 pub use merge::{Merged, merge};

@@ -91,6 +91,9 @@ pub enum Command {
     Enable(SwitchArgs),
     /// Disable a module, or a component of it, in its local settings
     Disable(SwitchArgs),
+    /// Show what modules may do, and decide it
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -166,6 +169,19 @@ pub struct SwitchArgs {
     pub module: ModuleName,
     /// Only this component of it
     pub component: Option<String>,
+}
+
+/// `updates sandbox`
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Show what a module asks for beyond what it was granted, and agree to it
+    Grant {
+        /// Which module
+        module: ModuleName,
+        /// Agree without being asked
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 /// `updates config`

@@ -23,6 +23,22 @@ pub(super) fn ending(text: &mut String, record: &RunRecord, shown: &str, painter
         let name = painter.paint(Tone::Warn, &format!("{}:", printable(&update.module)));
         line(text, &format!("{name} {}", printable(&update.notes.join("; "))));
     }
+    for update in record.updates.iter().filter(|update| update.change == Change::Waiting) {
+        let (module, version) = (printable(&update.module), printable(update.to.as_deref().unwrap_or("a new version")));
+        let name = painter.paint(Tone::Warn, &format!("{module}:"));
+        line(text, &format!("{name} {version} asks for more than was granted, and waits until you agree:"));
+        for note in &update.notes {
+            line(text, &format!("    {}", printable(note)));
+        }
+        line(text, &format!("    to agree: updates sandbox grant {module}"));
+    }
+    for module in record.modules.iter().filter(|module| !module.ungranted.is_empty()) {
+        let name = printable(&module.module);
+        let title = painter.paint(Tone::Warn, &format!("{name}:"));
+        let asks = printable(&module.ungranted.join(", "));
+        line(text, &format!("{title} asks for more than was granted, and runs without it: {asks}"));
+        line(text, &format!("    to allow it: updates sandbox grant {name}"));
+    }
     for module in record.modules.iter().filter(|module| module.status == ModuleStatus::Unusable) {
         let name = painter.paint(Tone::Warn, &format!("{}:", printable(&module.module)));
         line(text, &format!("{name} {}", printable(module.message.as_deref().unwrap_or("can't be used"))));

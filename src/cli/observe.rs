@@ -136,6 +136,9 @@ impl Screen {
                 self.say(Level::Info, &format!("{name}: {to} is in the source, but it is disabled; kept"))
             }
             Change::Held => self.say(Level::Warning, &format!("{name}: {to} failed before and is held")),
+            Change::Waiting => {
+                self.say(Level::Warning, &format!("{name}: {to} asks for more than was granted, and waits"))
+            }
             Change::Invalid | Change::Failed => self.say(Level::Error, &format!("{name}: {notes}")),
         }
         if matches!(update.change, Change::Installed | Change::Updated) && !notes.is_empty() {

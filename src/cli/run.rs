@@ -71,7 +71,7 @@ pub fn recover(session: &Session<'_>, cancel: CancelToken) -> Result<ExitStatus,
     Ok(status(&record))
 }
 
-fn supervisor(
+pub(super) fn supervisor(
     session: &Session<'_>,
     cancel: CancelToken,
     source: Option<&SourceArgs>,

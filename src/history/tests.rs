@@ -46,6 +46,7 @@ fn run(number: usize, modules: &[(&str, ModuleStatus)]) -> RunRecord {
         rollback: None,
         volatile_paths: Vec::new(),
         warnings: Vec::new(),
+        ungranted: Vec::new(),
     };
     RunRecord {
         run_id: id(number),

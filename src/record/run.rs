@@ -138,6 +138,8 @@ pub enum Change {
     Disabled,
     /// This version failed before and is held.
     Held,
+    /// It asks for more than was granted, which the notes list; the installed version stays until a person agrees.
+    Waiting,
     /// It can't be used; the notes say why.
     Invalid,
     /// Installing it failed; the installed version stays.
@@ -172,6 +174,9 @@ pub struct ModuleRecord {
     /// Odd things in its manifest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ManifestWarning>,
+    /// What it asks for beyond what it was granted, each in words; it ran without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ungranted: Vec<String>,
 }
 
 /// What became of a module, in one word.

@@ -8,6 +8,7 @@ use updates_protocol::ModuleName;
 use super::dispatcher::Dispatcher;
 use super::error::RunError;
 use super::event::Observer;
+use super::reach::Granter;
 use super::replace::Scope;
 use super::run::{new_run_id, run_installed, status};
 use super::{RunContext, Supervisor, modules, replace, sync};
@@ -40,8 +41,9 @@ impl Supervisor {
                 .at("create a folder in", &temporary)?;
             if let Some(modules) = sync::look(self, scratch.path(), &mut dispatcher) {
                 let profiles = modules::profiles(self);
-                let scope = Scope { named: &options.modules, unsettled: &BTreeMap::new(), profiles: &profiles };
-                replace::would_replace(&catalog, modules, &scope, &mut dispatcher);
+                let granter = Granter { catalog: &catalog, profiles: &profiles, check: true };
+                let scope = Scope { named: &options.modules, unsettled: &BTreeMap::new(), granter };
+                replace::would_replace(modules, &scope, &mut dispatcher);
             }
         }
         let context = RunContext::new(self, run_id, &catalog, None, Vec::new())?;

@@ -75,7 +75,7 @@ impl<'o> Dispatcher<'o> {
             Event::Recovered(rollback) => self.record.recovered.push(rollback),
             Event::Synced(sync) => self.record.sync = Some(sync),
             Event::Update(update) => self.record.updates.push(update),
-            Event::Ended(module) => self.record.modules.push(module),
+            Event::Ended(module) => self.record.modules.push(*module),
             Event::Problem(problem) => self.record.problems.push(problem),
             Event::Log(line) => self.line(line),
             Event::Slow { module, limit } => {
@@ -125,7 +125,7 @@ impl<'o> Dispatcher<'o> {
                 {
                     self.event(Event::Problem(format!("{}: {error}", record.module)));
                 }
-                self.event(Event::Ended(*record));
+                self.event(Event::Ended(record));
                 return module;
             }
         }
@@ -206,5 +206,6 @@ pub(super) fn without_run(module: String, version: Option<String>, message: Stri
         rollback: None,
         volatile_paths: Vec::new(),
         warnings: Vec::new(),
+        ungranted: Vec::new(),
     }
 }

@@ -3,9 +3,9 @@
 use updates_protocol::ModuleName;
 
 use super::lock::LockError;
+use super::reach::ReachError;
 use crate::fs::PathError;
 use crate::history::HistoryError;
-use crate::profile::ProfileError;
 use crate::record::ExitStatus;
 use crate::state::StateError;
 
@@ -21,9 +21,9 @@ pub enum RunError {
     /// The checkpoints can't be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A sandbox profile can't be used.
+    /// How far a module may reach can't be said.
     #[error(transparent)]
-    Profile(#[from] ProfileError),
+    Reach(#[from] ReachError),
     /// A path can't be used.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -61,7 +61,7 @@ impl RunError {
         match self {
             RunError::Lock(LockError::Held { .. }) => ExitStatus::Locked,
             RunError::Unsettled { .. } => ExitStatus::RollbackFailed,
-            RunError::UnknownModule { .. } | RunError::Folder(_) | RunError::Profile(_) => ExitStatus::Usage,
+            RunError::UnknownModule { .. } | RunError::Folder(_) | RunError::Reach(_) => ExitStatus::Usage,
             _ => ExitStatus::InternalError,
         }
     }

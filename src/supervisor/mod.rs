@@ -1,5 +1,6 @@
 //! The supervisor: plan, run, settle, tell. Only this layer puts the parts below together.
 
+mod agree;
 mod attempt;
 mod check;
 mod context;
@@ -13,6 +14,7 @@ mod lock;
 mod modules;
 mod note;
 mod one;
+mod reach;
 mod recover;
 mod replace;
 mod run;
@@ -27,6 +29,7 @@ mod volatile;
 mod worker;
 mod writable;
 
+pub use agree::Ask;
 pub use check::CheckOptions;
 pub use context::{Installation, Supervisor};
 pub use error::RunError;
@@ -34,6 +37,7 @@ pub use event::{Event, Observer};
 pub use interrupt::cancel_on_signals;
 pub use lock::{LockError, RunLock};
 pub use one::{OneModule, OneOptions};
+pub use reach::ReachError;
 pub use run::RunOptions;
 
 use context::RunContext;

@@ -8,10 +8,11 @@ use updates_protocol::ModuleName;
 use super::dispatcher::{Dispatcher, without_run};
 use super::error::RunError;
 use super::event::Event;
+use super::reach::{Granter, Held, ReachError};
 use super::target::Target;
 use super::{RunContext, Supervisor};
 use crate::catalog::{Catalog, CatalogEntry, Installed};
-use crate::profile::{ProfileError, Profiles};
+use crate::profile::{Profile, Profiles};
 use crate::record::{ModuleRecord, ModuleStatus};
 
 /// Every installed module that can be used, by name. Of the others those that were `named`, or all where none was, are
@@ -35,12 +36,12 @@ pub(super) fn installed(
     for entry in entries {
         let wanted = named.is_empty() || named.iter().any(|name| name.as_str() == entry.name());
         match entry {
-            CatalogEntry::Installed(module) => match target(context.supervisor, &profiles, *module) {
+            CatalogEntry::Installed(module) => match granted(context, &profiles, *module) {
                 Ok(target) => {
                     targets.insert(target.manifest.name.clone(), target);
                 }
                 Err((module, error)) if wanted && module.manifest.enabled => {
-                    dispatcher.event(Event::Ended(refused(&module, &error)));
+                    dispatcher.event(Event::Ended(Box::new(refused(&module, &error))));
                 }
                 Err(_) => {}
             },
@@ -48,7 +49,7 @@ pub(super) fn installed(
                 let version = broken.version.map(|version| version.to_string());
                 let mut record = without_run(broken.name, version, broken.problem);
                 record.status = ModuleStatus::Unusable;
-                dispatcher.event(Event::Ended(record));
+                dispatcher.event(Event::Ended(Box::new(record)));
             }
             CatalogEntry::Broken(_) => {}
         }
@@ -62,7 +63,7 @@ pub(super) fn one_installed(context: &RunContext<'_>, name: &ModuleName) -> Resu
         None => Err(unknown(name, &context.catalog.installed()?)),
         Some(CatalogEntry::Broken(broken)) => Err(RunError::Folder(broken.problem)),
         Some(CatalogEntry::Installed(module)) => {
-            target(context.supervisor, &profiles(context.supervisor), *module).map_err(|(_, error)| error.into())
+            granted(context, &profiles(context.supervisor), *module).map_err(|(_, error)| error.into())
         }
     }
 }
@@ -73,9 +74,9 @@ pub(super) fn one_folder(context: &RunContext<'_>, folder: &Path) -> Result<Targ
         CatalogEntry::Broken(broken) => Err(RunError::Folder(broken.problem)),
         CatalogEntry::Installed(module) => {
             let inside = Path::new("/run/updates/modules").join(module.name.as_str());
-            let profiles = profiles(context.supervisor);
-            let target = target(context.supervisor, &profiles, *module).map_err(|(_, error)| RunError::from(error))?;
-            Ok(Target { inside, effective_index: None, installed: false, ..target })
+            // Whoever names a folder grants what its files ask for.
+            let profile = profiles(context.supervisor).resolve(&module.manifest).map_err(ReachError::from)?;
+            Ok(Target { inside, installed: false, ..target(*module, profile) })
         }
     }
 }
@@ -85,32 +86,40 @@ pub(super) fn profiles(supervisor: &Supervisor) -> Profiles {
     Profiles::load(&supervisor.layout.local_profiles(), &supervisor.installation.profiles)
 }
 
-fn target(
-    supervisor: &Supervisor,
+fn granted(
+    context: &RunContext<'_>,
     profiles: &Profiles,
-    module: Installed,
-) -> Result<Target, (Box<Installed>, ProfileError)> {
-    let profile = match profiles.resolve(&module.manifest) {
-        Ok(profile) => profile,
+    mut module: Installed,
+) -> Result<Target, (Box<Installed>, ReachError)> {
+    let granter = Granter { catalog: context.catalog, profiles, check: context.check };
+    let Held { reach, ungranted } = match granter.hold(&module) {
+        Ok(held) => held,
         Err(error) => return Err((Box::new(module), error)),
     };
-    // A patch makes what counts differ from what lies in the folder; the module is shown what counts.
-    let patched = supervisor.layout.local_patch(&module.name).symlink_metadata().is_ok();
-    let effective_index = patched.then(|| serde_json::to_string_pretty(&module.manifest.raw).unwrap_or_default());
-    Ok(Target {
+    // A patch or a grant makes what counts differ from what lies in the folder; the module is shown what counts.
+    let patched = context.supervisor.layout.local_patch(&module.name).symlink_metadata().is_ok();
+    let differs = patched || !ungranted.is_empty();
+    module.manifest = reach.manifest;
+    let effective_index = differs.then(|| serde_json::to_string_pretty(&module.manifest.raw).unwrap_or_default());
+    Ok(Target { effective_index, ungranted, ..target(module, reach.profile) })
+}
+
+fn target(module: Installed, profile: Profile) -> Target {
+    Target {
         inside: PathBuf::from("/usr/local/lib/updates/modules").join(module.name.as_str()),
         manifest: module.manifest,
         warnings: module.warnings,
         profile,
         code: module.directory,
-        effective_index,
+        effective_index: None,
+        ungranted: Vec::new(),
         tree: module.tree,
         unconfirmed: module.unconfirmed,
         installed: true,
-    })
+    }
 }
 
-fn refused(module: &Installed, error: &ProfileError) -> ModuleRecord {
+fn refused(module: &Installed, error: &ReachError) -> ModuleRecord {
     let version = Some(module.manifest.schema_version.to_string());
     let mut record = without_run(module.name.to_string(), version, error.to_string());
     record.status = ModuleStatus::Failed;

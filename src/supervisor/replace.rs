@@ -6,9 +6,9 @@ use updates_protocol::{Manifest, ModuleName};
 
 use super::dispatcher::Dispatcher;
 use super::event::Event;
+use super::reach::Granter;
 use super::sync::Found;
 use crate::catalog::{Catalog, Decision, compare};
-use crate::profile::Profiles;
 use crate::record::{Change, UpdateRecord};
 use crate::source::SourceModule;
 
@@ -18,24 +18,31 @@ pub(super) struct Scope<'a> {
     pub(super) named: &'a BTreeSet<ModuleName>,
     /// Not these: an interrupted run left them and they could not be put back.
     pub(super) unsettled: &'a BTreeMap<ModuleName, String>,
-    /// What a manifest's `sandbox` has to fit: a version that could never run must not replace one that does.
-    pub(super) profiles: &'a Profiles,
+    /// What a manifest's `sandbox` has to fit: a version that could never run must not replace one that does. And what
+    /// it may ask for.
+    pub(super) granter: Granter<'a>,
 }
 
 /// Installs what is new or newer and not held.
-pub(super) fn newer(catalog: &Catalog, found: Found, scope: &Scope<'_>, dispatcher: &mut Dispatcher<'_>) {
+pub(super) fn newer(found: Found, scope: &Scope<'_>, dispatcher: &mut Dispatcher<'_>) {
     for_each(found, scope, dispatcher, |module, manifest| {
-        let record = decide(catalog, module, manifest)?;
+        let mut record = decide(scope.granter, module, manifest)?;
+        if record.change == Change::Installed
+            && let Err(error) = scope.granter.welcome(manifest)
+        {
+            record.change = Change::Failed;
+            record.notes.push(error.to_string());
+        }
         Some(match record.change {
-            Change::Installed | Change::Updated => swap_in(catalog, module, record),
+            Change::Installed | Change::Updated => swap_in(scope.granter.catalog, module, record),
             _ => record,
         })
     });
 }
 
 /// Says what [`newer`] would do.
-pub(super) fn would_replace(catalog: &Catalog, found: Found, scope: &Scope<'_>, dispatcher: &mut Dispatcher<'_>) {
-    for_each(found, scope, dispatcher, |module, manifest| decide(catalog, module, manifest));
+pub(super) fn would_replace(found: Found, scope: &Scope<'_>, dispatcher: &mut Dispatcher<'_>) {
+    for_each(found, scope, dispatcher, |module, manifest| decide(scope.granter, module, manifest));
 }
 
 fn for_each(
@@ -53,7 +60,7 @@ fn for_each(
             Ok(module) if !scope.named.is_empty() && !scope.named.contains(module.name()) => None,
             Ok(module) if scope.unsettled.contains_key(module.name()) => None,
             Ok(module) => match Manifest::parse(module.index(), module.name()) {
-                Ok((manifest, _)) => match scope.profiles.resolve(&manifest) {
+                Ok((manifest, _)) => match scope.granter.profiles.resolve(&manifest) {
                     Ok(_) => act(module, &manifest),
                     Err(error) => Some(unusable(module, &error)),
                 },
@@ -67,8 +74,8 @@ fn for_each(
 }
 
 /// What is to be done with a module; `None` where there is nothing to say.
-fn decide(catalog: &Catalog, module: &SourceModule, manifest: &Manifest) -> Option<UpdateRecord> {
-    let name = module.name();
+fn decide(granter: Granter<'_>, module: &SourceModule, manifest: &Manifest) -> Option<UpdateRecord> {
+    let (name, catalog) = (module.name(), granter.catalog);
     let installed = catalog.module(name);
     let mut record = UpdateRecord {
         module: name.to_string(),
@@ -104,14 +111,23 @@ fn decide(catalog: &Catalog, module: &SourceModule, manifest: &Manifest) -> Opti
         Decision::Invalid(problem) => return Some(invalid(name.as_str(), problem)),
     }
     match catalog.held(name, &module.tree()) {
-        Ok(None) => Some(record),
+        Ok(None) => {}
         Ok(Some(held)) => {
             record.change = Change::Held;
             record.notes.push(held.reason);
-            Some(record)
+            return Some(record);
         }
-        Err(error) => Some(invalid(name.as_str(), error.to_string())),
+        Err(error) => return Some(invalid(name.as_str(), error.to_string())),
     }
+    match granter.newly_asked(installed.as_ref(), manifest) {
+        Ok(more) if more.is_empty() => {}
+        Ok(more) => {
+            record.change = Change::Waiting;
+            record.notes = more;
+        }
+        Err(error) => return Some(invalid(name.as_str(), error.to_string())),
+    }
+    Some(record)
 }
 
 fn swap_in(catalog: &Catalog, module: &SourceModule, mut record: UpdateRecord) -> UpdateRecord {

@@ -10,6 +10,7 @@ use super::dispatcher::{Dispatcher, without_run};
 use super::error::RunError;
 use super::event::{Event, Observer};
 use super::lock::RunLock;
+use super::reach::Granter;
 use super::replace::Scope;
 use super::select::{select, units_of_groups};
 use super::target::Target;
@@ -62,8 +63,9 @@ impl Supervisor {
             && let Some(found) = sync::fetch(self, dispatcher)
         {
             let profiles = modules::profiles(self);
-            let scope = Scope { named: &options.modules, unsettled: &unsettled, profiles: &profiles };
-            replace::newer(&catalog, found, &scope, dispatcher);
+            let granter = Granter { catalog: &catalog, profiles: &profiles, check: false };
+            let scope = Scope { named: &options.modules, unsettled: &unsettled, granter };
+            replace::newer(found, &scope, dispatcher);
         }
         let context = RunContext::new(self, run_id, &catalog, Some(&checkpoints), Vec::new())?;
         run_installed(&context, &options.modules, &unsettled, self.config.jobs, dispatcher)?;
@@ -100,7 +102,7 @@ pub(super) fn run_installed(
         if named.is_empty() || named.contains(module) {
             let mut record = without_run(module.to_string(), None, error.clone());
             record.status = ModuleStatus::RollbackFailed;
-            dispatcher.event(Event::Ended(record));
+            dispatcher.event(Event::Ended(Box::new(record)));
         }
     }
     let manifests: Vec<Manifest> = usable.values().map(|target| target.manifest.clone()).collect();
@@ -111,7 +113,7 @@ pub(super) fn run_installed(
     let (chosen, skips) = select(&manifests, named, |unit| active.get(unit).copied().unwrap_or(false));
     for skip in skips {
         let version = usable.get(&skip.module).map(|target| target.manifest.schema_version.to_string());
-        dispatcher.event(Event::Ended(without_run(skip.module.to_string(), version, skip.reason)));
+        dispatcher.event(Event::Ended(Box::new(without_run(skip.module.to_string(), version, skip.reason))));
     }
     let targets: BTreeMap<ModuleName, Target> =
         chosen.into_iter().filter_map(|module| usable.remove_entry(&module)).collect();

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use updates_protocol::ModuleName;
+
 use super::Supervisor;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
@@ -28,6 +30,27 @@ pub(super) fn look(
     read(supervisor, mirror, dispatcher)
 }
 
+/// What the mirror holds of `module` since the last sync, without asking the source. `None` when it holds nothing.
+pub(super) fn last_seen(supervisor: &Supervisor, module: &ModuleName) -> Option<SourceModule> {
+    let place = supervisor.layout.mirror();
+    if !place.is_dir() {
+        return None;
+    }
+    let url = SourceUrl::new(supervisor.config.source.url.as_deref()?).ok()?;
+    let revision = Mirror::open_or_create(&place).ok()?.head(&config(supervisor, url))?;
+    revision.modules().ok()?.into_iter().flatten().find(|found| found.name() == module)
+}
+
+fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
+    let settings = &supervisor.config.source;
+    SourceConfig {
+        url,
+        branch: settings.branch.clone(),
+        ssh_key: settings.ssh_key.clone(),
+        timeout: Duration::from_secs(settings.timeout_sec),
+    }
+}
+
 fn read(
     supervisor: &Supervisor,
     mirror: Result<Mirror, crate::source::FetchError>,
@@ -48,12 +71,7 @@ fn read(
     };
     record.source = url.to_string();
     dispatcher.event(Event::Syncing { source: record.source.clone() });
-    let config = SourceConfig {
-        url,
-        branch: settings.branch.clone(),
-        ssh_key: settings.ssh_key.clone(),
-        timeout: Duration::from_secs(settings.timeout_sec),
-    };
+    let config = config(supervisor, url);
     let mut progress = |_| match supervisor.cancel.reason() {
         None => ControlFlow::Continue(()),
         Some(_) => ControlFlow::Break(()),

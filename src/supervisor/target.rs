@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) inside: PathBuf,
     /// What the module reads as its `index.json`, where local settings make it differ from the file.
     pub(super) effective_index: Option<String>,
+    /// What it asks for beyond what it was granted, each in words; it runs without.
+    pub(super) ungranted: Vec<String>,
     /// What it was installed from, as the source names content.
     pub(super) tree: Option<String>,
     /// Whether this version was swapped in and has not run well yet.

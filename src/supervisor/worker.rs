@@ -63,9 +63,14 @@ pub(super) fn run(context: &RunContext<'_>, target: &Target, notes: &Notes) -> M
         rollback: None,
         volatile_paths: target.profile.volatile_paths.iter().map(ToString::to_string).collect(),
         warnings: target.warnings.clone(),
+        ungranted: target.ungranted.clone(),
     };
     for warning in &target.warnings {
         let text = format!("{}: {warning}", target.code.join("index.json").display());
+        notes.event(Event::Warning { module: target.manifest.name.clone(), text });
+    }
+    if !target.ungranted.is_empty() {
+        let text = format!("asks for more than was granted, and runs without it: {}", target.ungranted.join(", "));
         notes.event(Event::Warning { module: target.manifest.name.clone(), text });
     }
     let phases = if context.check { vec![Phase::Main] } else { target.phases() };

@@ -7,6 +7,7 @@ mod support;
 
 mod check;
 mod commands;
+mod grants;
 mod interrupt;
 mod local;
 mod lock;

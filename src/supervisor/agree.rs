@@ -1,0 +1,66 @@
+//! `updates sandbox grant`: what a module asks for beyond what it was granted, and a person's agreement to that.
+//!
+//! What is agreed to is a value that was shown: whatever the source says a minute later asks anew.
+
+use std::time::Duration;
+
+use updates_protocol::{Manifest, ModuleName};
+
+use super::error::RunError;
+use super::reach::{Granter, ReachError};
+use super::{Supervisor, modules, sync};
+use crate::catalog::{Catalog, CatalogEntry, Decision, Grant, GrantedBy, compare};
+
+/// What one version of a module asks for beyond what it was granted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// The version.
+    pub version: String,
+    /// Whether it is installed; otherwise it is in the source and waits.
+    pub installed: bool,
+    /// What it asks for, each in words.
+    pub more: Vec<String>,
+    grant: Grant,
+}
+
+impl Supervisor {
+    /// What `module` asks for and was not granted: as it is installed, and as the source had it at the last sync.
+    pub fn asks(&self, module: &ModuleName) -> Result<Vec<Ask>, RunError> {
+        let catalog = Catalog::open(&self.layout);
+        let profiles = modules::profiles(self);
+        let granter = Granter { catalog: &catalog, profiles: &profiles, check: true };
+        let entry = catalog.module(module).ok_or(RunError::UnknownModule { name: module.clone(), nearest: None })?;
+        let mut asks = Vec::new();
+        if let CatalogEntry::Installed(installed) = &entry {
+            let more = granter.asked_by(installed)?;
+            let grant = Grant::of(&installed.manifest.raw, GrantedBy::Person);
+            asks.push(Ask { version: grant.version.clone(), installed: true, more, grant });
+        }
+        if let Some(found) = sync::last_seen(self, module)
+            && let Ok((manifest, _)) = Manifest::parse(found.index(), module)
+            && matches!(compare(Some(&entry), &manifest), Decision::Update { .. })
+        {
+            let more = granter.newly_asked(Some(&entry), &manifest)?;
+            let grant = Grant::of(&manifest.raw, GrantedBy::Person);
+            asks.push(Ask { version: grant.version.clone(), installed: false, more, grant });
+        }
+        asks.retain(|ask| !ask.more.is_empty());
+        Ok(asks)
+    }
+
+    /// Grants what was asked for, durably; it holds from the next run on.
+    pub fn agree(&self, module: &ModuleName, asks: Vec<Ask>) -> Result<(), RunError> {
+        let _lock = self.lock(Duration::ZERO)?;
+        let catalog = Catalog::open(&self.layout);
+        let profiles = modules::profiles(self);
+        let granter = Granter { catalog: &catalog, profiles: &profiles, check: false };
+        if let Some(CatalogEntry::Installed(installed)) = catalog.module(module) {
+            // What was granted before there was a list of grants stays granted.
+            granter.asked_by(&installed)?;
+        }
+        for ask in asks {
+            catalog.grant(module, ask.grant).map_err(ReachError::from)?;
+        }
+        Ok(())
+    }
+}

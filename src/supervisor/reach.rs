@@ -1,0 +1,204 @@
+//! How far a module's sandbox may reach: what its `index.json` asks for against what it was granted.
+//!
+//! A module is granted what it asks for when it is installed. From then on neither a newer version nor an edit of its
+//! files gives it more than that, until a person agrees once. Settings that the profile lets every module adjust, and
+//! what the administrator's own local settings say, need nobody's agreement.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use updates_protocol::{DeclaredPath, Manifest, ModuleName, UnitName};
+
+use crate::catalog::{Catalog, CatalogEntry, DocumentError, Grant, GrantedBy, Installed};
+use crate::profile::{Profile, ProfileError, Profiles};
+
+/// A manifest with the profile that it resolves to.
+#[derive(Debug, Clone)]
+pub(super) struct Reach {
+    pub(super) manifest: Manifest,
+    pub(super) profile: Profile,
+}
+
+/// Why it can't be said how far a module may reach.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// The profile can't be used.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A file of the catalog can't be used.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
+
+/// What holds for an installed module.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) reach: Reach,
+    /// What it asks for beyond what it was granted; where there is anything, what was granted holds instead.
+    pub(super) ungranted: Vec<String>,
+}
+
+/// Reads and judges grants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Granter<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) profiles: &'a Profiles,
+    /// Whether nothing may be written.
+    pub(super) check: bool,
+}
+
+impl Granter<'_> {
+    /// What holds for an installed module in this run.
+    pub(super) fn hold(&self, module: &Installed) -> Result<Held, ReachError> {
+        let asked = Reach::of(module.manifest.clone(), self.profiles)?;
+        let grants = self.grants_of(module)?;
+        let Some(more) = self.beyond_all(&asked, &module.document, &module.name, &grants)? else {
+            return Ok(Held { reach: asked, ungranted: Vec::new() });
+        };
+        let latest = grants.last().map(|grant| grant.imposed_on(&module.document)).unwrap_or_default();
+        let granted = self.catalog.effective(&module.name, &latest)?;
+        Ok(Held { reach: Reach::of(granted, self.profiles)?, ungranted: more })
+    }
+
+    /// What a version in the source asks for beyond what was granted; nothing for a module that is not installed.
+    pub(super) fn newly_asked(
+        &self,
+        installed: Option<&CatalogEntry>,
+        source: &Manifest,
+    ) -> Result<Vec<String>, ReachError> {
+        let grants = match installed {
+            None => return Ok(Vec::new()),
+            Some(CatalogEntry::Installed(module)) => self.grants_of(module)?,
+            Some(CatalogEntry::Broken(_)) => self.catalog.grants(&source.name)?,
+        };
+        if grants.is_empty() {
+            return Ok(Vec::new()); // a broken module that never ran
+        }
+        let asked = Reach::of(self.catalog.effective(&source.name, &source.raw)?, self.profiles)?;
+        Ok(self.beyond_all(&asked, &source.raw, &source.name, &grants)?.unwrap_or_default())
+    }
+
+    /// Notes what a module that is about to be installed for the first time asks for.
+    pub(super) fn welcome(&self, source: &Manifest) -> Result<(), DocumentError> {
+        self.catalog.grant_afresh(&source.name, self.first_grant(&source.raw))
+    }
+
+    /// What an installed module asks for beyond what was granted.
+    pub(super) fn asked_by(&self, module: &Installed) -> Result<Vec<String>, ReachError> {
+        let asked = Reach::of(module.manifest.clone(), self.profiles)?;
+        let grants = self.grants_of(module)?;
+        Ok(self.beyond_all(&asked, &module.document, &module.name, &grants)?.unwrap_or_default())
+    }
+
+    // A module from before there were grants, or one that a person put there, was granted what it was shipped with.
+    fn grants_of(&self, module: &Installed) -> Result<Vec<Grant>, DocumentError> {
+        let grants = self.catalog.grants(&module.name)?;
+        if !grants.is_empty() {
+            return Ok(grants);
+        }
+        let first = self.first_grant(module.shipped.as_ref().unwrap_or(&module.document));
+        if !self.check {
+            self.catalog.grant(&module.name, first.clone())?;
+        }
+        Ok(vec![first])
+    }
+
+    fn first_grant(&self, document: &Map<String, Value>) -> Grant {
+        Grant::of(document, GrantedBy::Installation)
+    }
+
+    // `None` when one of the grants covers all that is asked for; else what the latest lacks.
+    fn beyond_all(
+        &self,
+        asked: &Reach,
+        document: &Map<String, Value>,
+        name: &ModuleName,
+        grants: &[Grant],
+    ) -> Result<Option<Vec<String>>, ReachError> {
+        let mut lacking = None;
+        for grant in grants.iter().rev() {
+            let granted = self.catalog.effective(name, &grant.imposed_on(document))?;
+            let beyond = match Reach::of(granted, self.profiles) {
+                Ok(granted) => asked.beyond(&granted),
+                // Its profile is gone or broken since; what it meant can't be known.
+                Err(error) => vec![format!("what it was granted can't be used any more ({error})")],
+            };
+            if beyond.is_empty() {
+                return Ok(None);
+            }
+            lacking.get_or_insert(beyond);
+        }
+        Ok(lacking)
+    }
+}
+
+impl Reach {
+    fn of(manifest: Manifest, profiles: &Profiles) -> Result<Self, ProfileError> {
+        Ok(Self { profile: profiles.resolve(&manifest)?, manifest })
+    }
+
+    /// In words, what this reaches that `granted` does not. What comes with another profile goes by its name alone.
+    fn beyond(&self, granted: &Reach) -> Vec<String> {
+        let (ours, theirs) = (&self.profile, &granted.profile);
+        let request = &self.manifest.sandbox;
+        let loosened = ours.loosened_against(theirs);
+        let mut beyond = Vec::new();
+        if ours.name != theirs.name && !loosened.is_empty() {
+            beyond.push(format!("the profile {} instead of {}", ours.name, theirs.name));
+        }
+        let within = |path: &DeclaredPath, held: &[&[DeclaredPath]]| {
+            held.iter().copied().flatten().any(|granted| path.is_within(granted))
+        };
+        let writable: [&[DeclaredPath]; 2] = [&theirs.read_write_paths, &theirs.volatile_paths];
+        for path in self.manifest.declared_paths().filter(|path| !within(path, &writable)) {
+            beyond.push(format!("to write {path}"));
+        }
+        for path in request.volatile_paths.iter().filter(|path| !within(path, &[&theirs.volatile_paths])) {
+            beyond.push(format!("to write {path} without a way back"));
+        }
+        let seen: [&[DeclaredPath]; 3] = [&theirs.read_only_paths, &theirs.read_write_paths, &theirs.volatile_paths];
+        for path in request.read_only_paths.iter().filter(|path| is_hidden(theirs, path.as_path())) {
+            if !within(path, &seen) {
+                beyond.push(format!("to read {path}"));
+            }
+        }
+        for unit in units(&self.manifest).filter(|unit| !units(&granted.manifest).any(|held| held == *unit)) {
+            beyond.push(format!("to control {unit}"));
+        }
+        for database in &self.manifest.databases {
+            if !granted.manifest.databases.contains(database) {
+                beyond.push(format!("to put back the database {}", name_of(database)));
+            }
+        }
+        let raw = self.manifest.raw.get("sandbox");
+        let told = |key: &str| key.ends_with("_paths");
+        for key in loosened.into_iter().filter(|key| !told(key)) {
+            if let Some(value) = raw.and_then(|sandbox| sandbox.get(key)) {
+                beyond.push(format!("sandbox.{key} {value}"));
+            } else if ours.name == theirs.name {
+                beyond.push(format!("a looser {key}")); // it tightened this itself before
+            }
+        }
+        beyond
+    }
+}
+
+fn units(manifest: &Manifest) -> impl Iterator<Item = &UnitName> {
+    manifest.service_name.iter().chain(&manifest.services).chain(&manifest.sandbox.services)
+}
+
+// Most of the machine is readable anyway, so that naming it takes nothing; a path inside a writable one is only closed.
+fn is_hidden(granted: &Profile, path: &Path) -> bool {
+    const OWN: [&str; 7] = ["/run", "/tmp", "/var/tmp", "/root", "/home", "/proc", "/sys"];
+    let inside = |place: &Path| path.starts_with(place) || place.starts_with(path);
+    OWN.iter().any(|own| inside(Path::new(own)))
+        || granted.inaccessible_paths.iter().any(|hidden| inside(hidden.as_path()))
+}
+
+fn name_of(database: &updates_protocol::Database) -> String {
+    use updates_protocol::Database::{Mysql, Postgresql, Sqlite};
+    match database {
+        Sqlite { database } => database.to_string(),
+        Postgresql { database, .. } | Mysql { database, .. } => database.clone(),
+    }
+}

@@ -1,0 +1,147 @@
+//! A module gets no further than it was allowed to when it was installed, until a person agrees to more.
+
+use serde_json::{Value, json};
+
+use super::support::{Module, Ran, Root, Source};
+use super::{changes, module};
+
+const WRITER: &str = r#"
+import json, pathlib
+def main(args=None):
+    done = []
+    for path in ("/etc/own", "/etc/other"):
+        try:
+            pathlib.Path(path).write_text("written")
+            done.append(path)
+        except OSError:
+            pass
+    return {"success": True, "wrote": done, "network": len(open("/proc/net/dev").readlines()) > 3}
+"#;
+
+fn writer(version: &str, paths: &[&str]) -> Module {
+    Module::python("writer", version, WRITER).declares(paths)
+}
+
+fn check(root: &Root, source: &Source) -> (Ran, Value) {
+    let ran = root.updates(&["--json", "check", "--source", source.path()]);
+    let record = ran.json();
+    (ran, record)
+}
+
+fn two_files() -> Root {
+    let root = Root::new();
+    root.write("/etc/own", "");
+    root.write("/etc/other", "");
+    root
+}
+
+#[test]
+fn a_newer_version_that_asks_for_more_waits_until_a_person_agrees_and_then_comes() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+
+    source.put(&writer("2.0.0", &["/etc/own", "/etc/other"]).sandbox("profile", json!("network")));
+    source.commit();
+    let (checked, record) = check(&root, &source);
+    checked.expect(0);
+    assert_eq!(changes(&record), ["writer: waiting 1.0.0 -> 2.0.0"]);
+    let (ran, record) = root.run(&["--source", source.path()]);
+    ran.expect(0);
+    insta::assert_json_snapshot!(record["updates"]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+    assert_eq!(root.installed_version("writer"), "1.0.0");
+
+    // The source is where it was at the last sync.
+    let config = format!("[source]\nurl = {:?}\n", source.path());
+    root.write("/etc/updates/config.toml", &config);
+    let refused = root.updates(&["sandbox", "grant", "writer"]);
+    refused.expect(2);
+    assert!(refused.stdout.contains("to write /etc/other"), "{}", refused.stdout);
+    assert_eq!(root.installed_version("writer"), "1.0.0");
+    root.updates(&["sandbox", "grant", "writer", "--yes"]).expect(0);
+    let (ran, record) = root.run(&["--source", source.path()]);
+    ran.expect(0);
+    assert_eq!(changes(&record), ["writer: updated 1.0.0 -> 2.0.0"]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own", "/etc/other"]));
+    assert_eq!(module(&record, "writer")["ungranted"], Value::Null);
+}
+
+#[test]
+fn a_newer_version_that_asks_for_no_more_comes_by_itself() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own", "/etc/other"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.put(&writer("2.0.0", &["/etc/own"]).sandbox("tasks_max", json!(20)));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(changes(&record), ["writer: updated 1.0.0 -> 2.0.0"]);
+    // Nor does it have to ask again for what it did without meanwhile.
+    source.put(&writer("3.0.0", &["/etc/own", "/etc/other"]));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(changes(&record), ["writer: updated 2.0.0 -> 3.0.0"]);
+}
+
+#[test]
+fn a_module_that_edits_its_own_files_gains_nothing_and_is_told_of() {
+    let code = r#"
+import json, pathlib
+def main(args=None):
+    index = pathlib.Path(__file__).with_name("index.json")
+    content = json.loads(index.read_text())
+    content["sandbox"] = {"profile": "legacy", "private_network": False}
+    content["configuration"]["backup_paths"] += ["/etc/other"]
+    try:
+        index.write_text(json.dumps(content))
+        pathlib.Path("/etc/other").write_text("written")
+        return {"success": True, "wrote": True}
+    except OSError:
+        return {"success": True, "wrote": False}
+"#;
+    let (root, source) = (two_files(), Source::new());
+    source.put(&Module::python("sly", "1.0.0", code).declares(&["/usr/local/lib/updates/modules/sly/"]));
+    source.commit();
+    let (ran, record) = root.run(&["--source", source.path()]);
+    ran.expect(0);
+    assert_eq!(module(&record, "sly")["result"]["wrote"], false);
+    assert_eq!(module(&record, "sly")["ungranted"], Value::Null);
+
+    let (ran, record) = root.run(&["--no-sync"]);
+    ran.expect(0);
+    assert_eq!(module(&record, "sly")["result"]["wrote"], false);
+    insta::assert_json_snapshot!(module(&record, "sly")["ungranted"]);
+    let status = root.updates(&["status"]);
+    assert!(status.stdout.contains("updates sandbox grant sly"), "{}", status.stdout);
+    assert_eq!(root.read("/etc/other"), "");
+}
+
+#[test]
+fn what_local_settings_say_needs_no_further_word() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    let patch = json!({"configuration": {"backup_paths": ["/etc/own", "/etc/other"]}});
+    root.write("/etc/updates/modules.d/writer.json", patch.to_string());
+    let (_, record) = root.run(&["--no-sync"]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own", "/etc/other"]));
+    assert_eq!(module(&record, "writer")["ungranted"], Value::Null);
+}
+
+#[test]
+fn a_list_of_grants_that_can_t_be_read_stops_that_module_alone_and_says_the_way_out() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.put(&Module::idle("other", "1.0.0"));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    root.write("/var/lib/updates/catalog/grants/writer.json", "{");
+    let (ran, record) = root.run(&["--no-sync"]);
+    ran.expect(20);
+    assert_eq!(module(&record, "other")["status"], "succeeded");
+    let message = module(&record, "writer")["message"].as_str().unwrap();
+    assert!(message.contains("grants/writer.json") && message.contains("remove it"), "{message}");
+}
