@@ -38,7 +38,7 @@ pub struct Grant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantedBy {
-    /// Nobody but who chose the source: the module was new.
+    /// Whoever put it there, or chose the source.
     Installation,
     /// A person, with `updates sandbox grant`.
     Person,
@@ -66,6 +66,11 @@ impl Grant {
             configuration,
             sandbox: object("sandbox").cloned().unwrap_or_default(),
         }
+    }
+
+    /// Whether both grant the same, whoever agreed and when.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.configuration == other.configuration && self.sandbox == other.sandbox
     }
 
     /// `document` with what was granted in place of what it asks for.
@@ -107,11 +112,10 @@ impl Catalog {
     /// Adds a grant, durably; one that says what the latest says is not added again.
     pub fn grant(&self, name: &ModuleName, grant: Grant) -> Result<(), DocumentError> {
         let mut granted = self.grants(name)?;
-        let known = |other: &Grant| other.configuration == grant.configuration && other.sandbox == grant.sandbox;
-        if granted.last().is_some_and(known) {
+        if granted.last().is_some_and(|latest| latest.says_the_same(&grant)) {
             return Ok(());
         }
-        granted.retain(|other| !known(other));
+        granted.retain(|other| !other.says_the_same(&grant));
         granted.push(grant);
         let excess = granted.len().saturating_sub(MAX_GRANTS);
         granted.drain(..excess);

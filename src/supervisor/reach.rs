@@ -92,15 +92,25 @@ impl Granter<'_> {
 
     // A module from before there were grants, or one that a person put there, was granted what it was shipped with.
     fn grants_of(&self, module: &Installed) -> Result<Vec<Grant>, DocumentError> {
-        let grants = self.catalog.grants(&module.name)?;
-        if !grants.is_empty() {
-            return Ok(grants);
+        let mut grants = self.catalog.grants(&module.name)?;
+        let known = grants.len();
+        if grants.is_empty() {
+            grants.push(self.first_grant(module.shipped.as_ref().unwrap_or(&module.document)));
         }
-        let first = self.first_grant(module.shipped.as_ref().unwrap_or(&module.document));
+        // Where no grant opens the module's own folder, what stands there was written by a person or shipped. It is
+        // noted before the module runs: the edit itself may be what opens the folder.
+        if !grants.iter().any(|grant| writes_itself(grant, &module.name)) {
+            let stands = self.first_grant(&module.document);
+            if !grants.iter().any(|grant| grant.says_the_same(&stands)) {
+                grants.push(stands);
+            }
+        }
         if !self.check {
-            self.catalog.grant(&module.name, first.clone())?;
+            for grant in &grants[known..] {
+                self.catalog.grant(&module.name, grant.clone())?;
+            }
         }
-        Ok(vec![first])
+        Ok(grants)
     }
 
     fn first_grant(&self, document: &Map<String, Value>) -> Grant {
@@ -181,6 +191,18 @@ impl Reach {
         }
         beyond
     }
+}
+
+// Only declared paths open a part of the folder; whatever lies above it is mounted read-only there (see `plan`).
+fn writes_itself(grant: &Grant, module: &ModuleName) -> bool {
+    let folder = Path::new("/usr/local/lib/updates/modules").join(module.as_str());
+    let lists = [
+        grant.configuration.get("backup_paths"),
+        grant.sandbox.get("read_write_paths"),
+        grant.sandbox.get("volatile_paths"),
+    ];
+    let mut paths = lists.into_iter().flatten().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    paths.any(|path| Path::new(path).starts_with(&folder))
 }
 
 fn units(manifest: &Manifest) -> impl Iterator<Item = &UnitName> {

@@ -119,6 +119,19 @@ def main(args=None):
 }
 
 #[test]
+fn an_edit_that_the_module_can_t_have_made_counts() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    let index = root.modules().join("writer/index.json");
+    let edited = std::fs::read_to_string(&index).unwrap().replace("\"/etc/own\"", "\"/etc/own\", \"/etc/other\"");
+    std::fs::write(&index, edited).unwrap();
+    let (_, record) = root.run(&["--no-sync"]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own", "/etc/other"]));
+}
+
+#[test]
 fn what_local_settings_say_needs_no_further_word() {
     let (root, source) = (two_files(), Source::new());
     source.put(&writer("1.0.0", &["/etc/own"]));
