@@ -214,6 +214,9 @@ pub struct Attempt {
     pub verdict: Verdict,
     /// What it used.
     pub usage: Usage,
+    /// The limits that it ran into, as `memory_max 64M was reached`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits_hit: Vec<String>,
     /// What the sandbox really enforced.
     pub enforcement: Enforcement,
     /// Log bytes that were dropped past the limit.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use updates_protocol::{Enforcement, Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Usage};
 
 use super::RunContext;
@@ -14,7 +15,8 @@ use super::sandbox;
 use super::target::Target;
 use super::writable::Entry as Writable;
 use crate::fs::PathError;
-use crate::process::{self, Deadline, RunnerCommand, converse};
+use crate::process::{self, Deadline, LimitHit, RunnerCommand, converse};
+use crate::profile::Profile;
 use crate::record::{Attempt, LogLine, Outcome, Verdict};
 
 /// What an attempt is about.
@@ -55,11 +57,11 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     let talk = converse(&command, invocation, deadline, &context.supervisor.cancel, &mut events, &mut requests);
     let mut enforcement = talk.enforcement;
     enforcement.restrictions.extend(scope.account().restrictions.iter().cloned());
-    let outcome = explain(talk.outcome, &scope.hits());
     Attempt {
         number: scene.number,
         phase: scene.phase,
-        outcome,
+        limits_hit: limits_hit(&talk.outcome, &scope.hits(), &target.profile),
+        outcome: talk.outcome,
         verdict: Verdict::Hold,
         usage: talk.usage,
         enforcement,
@@ -74,6 +76,7 @@ fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcem
         outcome: Outcome::NotStarted { step: step.to_owned(), reason },
         verdict: Verdict::Hold,
         usage: Usage::default(),
+        limits_hit: Vec::new(),
         enforcement: account.clone(),
         log_bytes_dropped: 0,
     }
@@ -154,14 +157,13 @@ fn forward(event: process::Event, scene: &Scene<'_>, deadline: Deadline, notes: 
     });
 }
 
-// Which limit was hit is worth more than the signal that it ended in.
-fn explain(outcome: Outcome, hits: &[process::LimitHit]) -> Outcome {
-    if hits.is_empty() {
-        return outcome;
+// SIGXFSZ and SIGXCPU are sent at these limits and nowhere else, see setrlimit(2).
+fn limits_hit(outcome: &Outcome, hits: &[LimitHit], profile: &Profile) -> Vec<String> {
+    let mut limits: Vec<String> = hits.iter().map(ToString::to_string).collect();
+    if let (Outcome::Signalled { signal, .. }, Some(bytes)) = (outcome, profile.limit_fsize)
+        && *signal == Signal::SIGXFSZ as i32
+    {
+        limits.push(format!("limit_fsize {bytes} was reached"));
     }
-    let limits = hits.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-    match outcome {
-        Outcome::Signalled { signal, name } => Outcome::Signalled { signal, name: format!("{name} ({limits})") },
-        other => other,
-    }
+    limits
 }

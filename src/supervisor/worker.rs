@@ -243,8 +243,11 @@ impl Worker<'_> {
                 _ => None,
             };
             let why = Why::of(&attempt.outcome, host);
+            let mut message = judgement.message.unwrap_or_default();
+            if !attempt.limits_hit.is_empty() {
+                message.push_str(&format!(" ({})", attempt.limits_hit.join(", ")));
+            }
             attempts.push(attempt);
-            let message = judgement.message.unwrap_or_default();
             match (judgement.verdict, checkpoint) {
                 (Verdict::Keep, _) => return End::Kept { value, updated: judgement.updated },
                 (Verdict::Restart, _) => {

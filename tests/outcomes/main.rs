@@ -11,6 +11,7 @@ mod executable;
 mod flood;
 mod hang;
 mod leftover;
+mod limits;
 mod python;
 mod scene;
 mod value;
