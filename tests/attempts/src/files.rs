@@ -1,12 +1,13 @@
-//! Lines 11 to 25: files that are not the module's, by every name and handle that leads to them.
+//! Lines 11 to 16 and 19 to 24: files that are not the module's, by every handle that leads to them, and files of its
+//! own that it may not make.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::statvfs::FsFlags;
 
 use crate::Attempt;
 use crate::context::Context;
@@ -36,7 +37,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("15d", "read or write kmsg", |_| {
         worst([
             ("/dev/kmsg", openable("/dev/kmsg", libc::O_WRONLY)),
-            ("/proc/kmsg", openable("/proc/kmsg", libc::O_RDONLY | libc::O_NONBLOCK)),
+            ("/proc/kmsg", kernel_log()),
             ("syslog", Outcome::of(sys!(libc::SYS_syslog, 10, 0, 0), &[])),
         ])
     }),
@@ -44,29 +45,6 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("15f", "open a device that reaches the kernel", |_| control_devices()),
     ("16a", "write a cgroup's release_agent", |_| cgroup_file(&["release_agent"])),
     ("16b", "write any file of a cgroup", |_| cgroup_file(&["cgroup.procs", "tasks", "memory.max", "pids.max"])),
-    ("17", "write into a hidden directory", hidden),
-    ("18a", "read /etc/shadow", |context| secret(context, "/etc/shadow")),
-    ("18b", "read a private key in /etc/ssl/private", |context| secret(context, "/etc/ssl/private/server.key")),
-    ("18c", "read the SSH host key", |context| secret(context, "/etc/ssh/ssh_host_ed25519_key")),
-    ("18d", "read a key of root's", |context| secret(context, "/root/.ssh/id_ed25519")),
-    ("18e", "read a file in a home", |context| secret(context, "/home/somebody/secret")),
-    ("18f", "connect to docker.sock", |_| {
-        sockets(&[
-            "/run/docker.sock",
-            "/var/run/docker.sock",
-            "/run/containerd/containerd.sock",
-            "/run/podman/podman.sock",
-        ])
-    }),
-    ("18g", "connect to D-Bus or systemd", |_| {
-        sockets(&[
-            "/run/dbus/system_bus_socket",
-            "/var/run/dbus/system_bus_socket",
-            "/run/systemd/private",
-            "/run/systemd/io.systemd.Manager",
-        ])
-    }),
-    ("18h", "open the supervisor's lock", |_| writable("/run/updates/lock")),
     ("19a", "hardlink out of a writable directory", |context| hardlink(context, Direction::Out)),
     ("19b", "hardlink a read-only file in", |context| hardlink(context, Direction::In)),
     ("19c", "hardlink a read-only file in by /proc/self/fd", |context| hardlink(context, Direction::ByDescriptor)),
@@ -79,12 +57,6 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("23", "fill /tmp", |_| bounded("/tmp")),
     ("24a", "a file over limit_fsize", file_size),
     ("24b", "raise limit_fsize", |_| raise_limit()),
-    ("25a", "read the supervisor's database", |context| secret(context, "/var/lib/updates/updates.db")),
-    ("25b", "list checkpoints", |context| listed(context, "/var/lib/updates/checkpoints")),
-    ("25c", "read another module's state", |context| secret(context, "/var/lib/updates/state/neighbour/secret")),
-    ("25d", "list slots", |context| listed(context, "/var/backups/updates")),
-    ("25e", "write into another module's code", |context| into_neighbour(context)),
-    ("25f", "read the mirror", |context| listed(context, "/var/lib/updates/source")),
 ];
 
 fn device(context: &Context, kind: u32, major: u32, minor: u32) -> Outcome {
@@ -218,6 +190,16 @@ fn sysfs() -> Outcome {
     Outcome::worst(names.map(|name| (name.to_owned(), writable(name))))
 }
 
+// Reading would take the lines away from the machine's own log; that it opens is enough, unless something covers it.
+fn kernel_log() -> Outcome {
+    match nix::sys::statfs::statfs("/proc/kmsg") {
+        Ok(status) if status.filesystem_type() != nix::sys::statfs::PROC_SUPER_MAGIC => {
+            Outcome::absent("another file in its place")
+        }
+        _ => openable("/proc/kmsg", libc::O_RDONLY | libc::O_NONBLOCK),
+    }
+}
+
 fn block_devices() -> Outcome {
     let mut found = Vec::new();
     for directory in ["/dev", "/dev/mapper", "/dev/block"] {
@@ -275,72 +257,6 @@ fn cgroup_file(names: &[&str]) -> Outcome {
 fn folders_of(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).take(64).collect()
-}
-
-fn hidden(context: &Context) -> Outcome {
-    let mut directories: Vec<_> = ["/root", "/home", "/var/lib/updates", "/var/backups/updates", "/run/updates"]
-        .iter()
-        .map(PathBuf::from)
-        .collect();
-    directories.extend(context.paths("machine"));
-    Outcome::worst(directories.iter().map(|directory| {
-        let file = directory.join(format!(".attempt-{}", std::process::id()));
-        let answer = raw::open(&file, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL);
-        if answer.is_ok() {
-            fs::remove_file(&file).ok();
-        }
-        (directory.display().to_string(), Outcome::of(answer, &[]))
-    }))
-}
-
-/// The same file by all its names: through other processes' roots, and where the test keeps the machine itself.
-fn names(context: &Context, path: &str) -> Vec<PathBuf> {
-    let mut names = vec![PathBuf::from(path)];
-    let below = path.trim_start_matches('/');
-    let mut roots: Vec<_> =
-        ["/proc/self/root", "/proc/1/root", "/proc/1/cwd/../../../../../../..", "/proc/self/task/1/root"]
-            .iter()
-            .map(PathBuf::from)
-            .collect();
-    roots.extend(context.paths("machine"));
-    names.extend(roots.iter().map(|root| root.join(below)));
-    names
-}
-
-fn secret(context: &Context, path: &str) -> Outcome {
-    Outcome::worst(names(context, path).iter().map(|name| (name.display().to_string(), readable(name))))
-}
-
-fn listed(context: &Context, path: &str) -> Outcome {
-    Outcome::worst(names(context, path).iter().map(|name| {
-        let outcome = match fs::read_dir(name) {
-            Ok(entries) => match entries.count() {
-                0 => Outcome::absent("an empty directory in its place"),
-                count => Outcome::open(format!("{count} entries")),
-            },
-            Err(error) => Outcome::of(Err(Errno::from_raw(error.raw_os_error().unwrap_or(0))), &[]),
-        };
-        (name.display().to_string(), outcome)
-    }))
-}
-
-fn into_neighbour(context: &Context) -> Outcome {
-    let names = names(context, "/usr/local/lib/updates/modules/neighbour/index.json");
-    Outcome::worst(names.iter().map(|name| (name.display().to_string(), writable(name))))
-}
-
-fn sockets(paths: &[&str]) -> Outcome {
-    let roots = ["", "/proc/1/root"];
-    Outcome::worst(roots.iter().flat_map(|root| {
-        paths.iter().map(move |path| {
-            let path = format!("{root}{path}");
-            let outcome = match UnixStream::connect(&path) {
-                Ok(_) => Outcome::open("connected"),
-                Err(error) => Outcome::of(Err(Errno::from_raw(error.raw_os_error().unwrap_or(0))), &[Errno::EAGAIN]),
-            };
-            (path, outcome)
-        })
-    }))
 }
 
 enum Direction {
@@ -421,14 +337,23 @@ fn rename(context: &Context, direction: Direction) -> Outcome {
 }
 
 // CVE-2019-5736: a program that runs can't be opened for writing, but a descriptor that names it can be reopened as
-// soon as it has ended. ETXTBSY is therefore as good as open.
+// soon as it has ended. ETXTBSY is therefore as good as open, unless the file is on a read-only mount: the kernel looks
+// at that later.
 fn reopened(path: &str) -> Outcome {
-    let direct = Outcome::of(raw::open(path, libc::O_WRONLY), &[Errno::ETXTBSY]);
+    let judged = |name: &str, answer: raw::Answer| match nix::sys::statvfs::statvfs(name) {
+        Ok(status) if answer == Err(Errno::ETXTBSY) && status.flags().contains(FsFlags::ST_RDONLY) => {
+            Outcome::refused("on a read-only mount")
+        }
+        _ => Outcome::of(answer, &[Errno::ETXTBSY]),
+    };
     let through = match raw::open(path, libc::O_PATH) {
-        Ok(held) => Outcome::of(raw::open(format!("/proc/self/fd/{held}"), libc::O_WRONLY), &[Errno::ETXTBSY]),
+        Ok(held) => {
+            let name = format!("/proc/self/fd/{held}");
+            judged(&name, raw::open(&name, libc::O_WRONLY))
+        }
         error => Outcome::of(error, &[]),
     };
-    worst([("directly", direct), ("by O_PATH", through)])
+    worst([("directly", judged(path, raw::open(path, libc::O_WRONLY))), ("by O_PATH", through)])
 }
 
 // CVE-2024-21626: a directory of the machine that init or this process still holds is a way out.
@@ -455,7 +380,9 @@ fn left_open() -> Outcome {
 }
 
 fn inherited(context: &Context) -> Outcome {
-    match context.inherited.first() {
+    // One's own channel to the supervisor is given on purpose; the caller says which it is.
+    let channel = context.number::<i32>("channel");
+    match context.inherited.iter().find(|descriptor| Some(**descriptor) != channel) {
         Some(descriptor) => {
             let name = fs::read_link(format!("/proc/self/fd/{descriptor}")).unwrap_or_default();
             Outcome::open(format!("{descriptor}: {}", name.display()))

@@ -5,6 +5,7 @@
 
 mod context;
 mod files;
+mod hidden;
 mod identity;
 mod machine;
 mod mounts;
@@ -63,9 +64,17 @@ fn main() -> ExitCode {
 }
 
 fn table() -> impl Iterator<Item = Attempt> {
-    [mounts::ATTEMPTS, files::ATTEMPTS, processes::ATTEMPTS, machine::ATTEMPTS, identity::ATTEMPTS, network::ATTEMPTS]
-        .concat()
-        .into_iter()
+    [
+        mounts::ATTEMPTS,
+        files::ATTEMPTS,
+        hidden::ATTEMPTS,
+        processes::ATTEMPTS,
+        machine::ATTEMPTS,
+        identity::ATTEMPTS,
+        network::ATTEMPTS,
+    ]
+    .concat()
+    .into_iter()
 }
 
 fn covers(wanted: &str, number: &str) -> bool {

@@ -161,8 +161,13 @@ fn pivot_root() -> Outcome {
 /// Tries a new file below each mount point, and in no place that the module may write by design.
 fn write_everywhere(context: &Context) -> Outcome {
     let allowed = [context.paths("writable"), vec![context.writable.clone()]].concat();
+    // Each of them is a file system in memory that no other process sees; /run would be the machine's own otherwise.
+    let own = |point: &Path| {
+        nix::sys::statfs::statfs(point).is_ok_and(|status| status.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
+            && (point != Path::new("/run") || !Path::new("/run/systemd").exists())
+    };
     let by_design = |point: &Path| {
-        ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|each| point == Path::new(each))
+        ["/tmp", "/var/tmp", "/dev/shm", "/run"].iter().any(|each| point == Path::new(each) && own(point))
             || allowed.iter().any(|each| point.starts_with(each))
     };
     let others = mount_points().into_iter().filter(|point| !by_design(Path::new(point)));
