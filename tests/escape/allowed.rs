@@ -16,4 +16,5 @@ pub const ALLOWED: &[(&str, &str, &str)] = &[
 const NETWORK: &str = "the profile shares the machine's network, its loopback services among it";
 
 /// Rows that can't be tried under a profile: as user 0 there is no becoming user 0.
-pub const NOT_APPLICABLE: &[(&str, &str)] = &[("64b", "default"), ("64b", "network")];
+pub const NOT_APPLICABLE: &[(&str, &str)] =
+    &[("64b", "default"), ("64b", "network"), ("64d", "default"), ("64d", "network")];

@@ -54,7 +54,10 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("20b", "write itself through /proc/self/exe", |_| reopened("/proc/self/exe")),
     ("21", "a directory outside, by a descriptor that was left open", |_| left_open()),
     ("22", "use an inherited descriptor", inherited),
-    ("23", "fill /tmp", |_| bounded("/tmp")),
+    ("23a", "fill /tmp", |_| bounded("/tmp")),
+    ("23b", "fill /var/tmp", |_| bounded("/var/tmp")),
+    ("23c", "fill /dev/shm", |_| bounded("/dev/shm")),
+    ("23d", "fill /run", |_| bounded("/run")),
     ("24a", "a file over limit_fsize", file_size),
     ("24b", "raise limit_fsize", |_| raise_limit()),
 ];
@@ -391,16 +394,22 @@ fn inherited(context: &Context) -> Outcome {
     }
 }
 
+// Every page and every file of a file system in memory is memory of the machine's.
 fn bounded(path: &str) -> Outcome {
+    const MANY: u64 = 8 << 20;
     const LARGE: u64 = 8 << 30;
+    let file = Path::new(path).join(format!(".attempt-{}", std::process::id()));
+    match raw::open(&file, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL) {
+        Ok(_) => fs::remove_file(&file).unwrap_or_default(),
+        error => return Outcome::of(error, &[]),
+    }
     match nix::sys::statvfs::statvfs(path) {
         Ok(status) => {
             let size = status.blocks() * status.fragment_size();
-            if size > LARGE {
-                Outcome::open(format!("{} MiB", size >> 20))
-            } else {
-                Outcome::refused(format!("{} MiB", size >> 20))
-            }
+            // 0 is what a tmpfs without a limit says of both.
+            let within = (1..=LARGE).contains(&size) && (1..=MANY).contains(&status.files());
+            let said = format!("{} MiB, {} files", size >> 20, status.files());
+            if within { Outcome::refused(said) } else { Outcome::open(said) }
         }
         Err(error) => Outcome::of(Err(error), &[]),
     }

@@ -1,6 +1,8 @@
 //! Lines 64, 65, 76 and 77: what this process is allowed to be, and what it was given to know.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -13,6 +15,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("64a", "a setuid program that gains something", |_| new_privileges()),
     ("64b", "become user 0", |_| become_root()),
     ("64c", "become another user", |_| become_another()),
+    ("64d", "run a setuid program", |_| set_user_id_program()),
     ("65a", "inheritable capabilities", |_| any_of("CapInh:")),
     ("65b", "ambient capabilities", |_| any_of("CapAmb:")),
     ("65c", "a capability that reaches beyond declared files", |_| dangerous()),
@@ -78,38 +81,38 @@ fn any_of(key: &str) -> Outcome {
     }
 }
 
-// By their numbers in linux/capability.h.
-const DANGEROUS: [(u32, &str); 23] = [
-    (2, "CAP_DAC_READ_SEARCH"),
-    (5, "CAP_KILL"),
-    (8, "CAP_SETPCAP"),
-    (9, "CAP_LINUX_IMMUTABLE"),
-    (12, "CAP_NET_ADMIN"),
-    (13, "CAP_NET_RAW"),
-    (14, "CAP_IPC_LOCK"),
-    (16, "CAP_SYS_MODULE"),
-    (17, "CAP_SYS_RAWIO"),
-    (18, "CAP_SYS_CHROOT"),
-    (19, "CAP_SYS_PTRACE"),
-    (20, "CAP_SYS_PACCT"),
-    (21, "CAP_SYS_ADMIN"),
-    (22, "CAP_SYS_BOOT"),
-    (23, "CAP_SYS_NICE"),
-    (24, "CAP_SYS_RESOURCE"),
-    (25, "CAP_SYS_TIME"),
-    (26, "CAP_SYS_TTY_CONFIG"),
-    (27, "CAP_MKNOD"),
-    (31, "CAP_SETFCAP"),
-    (33, "CAP_MAC_ADMIN"),
-    (34, "CAP_SYSLOG"),
-    (39, "CAP_BPF"),
-];
+// The three that modules get at most, by their numbers in linux/capability.h: CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER.
+const OF_FILES: u64 = 1 << 0 | 1 << 1 | 1 << 3;
 
 fn dangerous() -> Outcome {
-    let held = status("CapBnd:").unwrap_or(0) | status("CapPrm:").unwrap_or(0);
-    let names: Vec<_> =
-        DANGEROUS.iter().filter(|(number, _)| held & (1 << number) != 0).map(|(_, name)| *name).collect();
-    if names.is_empty() { Outcome::refused(format!("{held:x}")) } else { Outcome::open(names.join(" ")) }
+    let Some((bounding, permitted)) = status("CapBnd:").zip(status("CapPrm:")) else {
+        return Outcome::absent("no /proc/self/status");
+    };
+    let beyond = (bounding | permitted) & !OF_FILES;
+    if beyond == 0 { Outcome::refused("none") } else { Outcome::open(format!("{beyond:x}")) }
+}
+
+// A program that waits for a password is looked at meanwhile: whose rights does it have?
+fn set_user_id_program() -> Outcome {
+    if is_root() {
+        return Outcome::not_applicable("is user 0 already");
+    }
+    let path = ["/usr/bin/su", "/bin/su", "/usr/bin/newgrp", "/usr/bin/passwd"]
+        .into_iter()
+        .find(|path| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o4000 != 0));
+    let Some(path) = path else { return Outcome::absent("no setuid program") };
+    let program =
+        std::process::Command::new(path).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let Ok(mut program) = program else { return Outcome::refused("it does not start") };
+    // spawn returns after execve, so that what is seen is the program itself; one that has ended shows no line.
+    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap_or_default();
+    program.kill().ok();
+    program.wait().ok();
+    match status.lines().find(|line| line.starts_with("Uid:")).and_then(|line| line.split_whitespace().nth(2)) {
+        Some("0") => Outcome::open(path),
+        Some(_) => Outcome::refused("runs as the same user"),
+        None => Outcome::refused("it ended at once"),
+    }
 }
 
 fn raise() -> Outcome {

@@ -25,6 +25,8 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("36a", "setns to a namespace of pid 1", |_| enter_namespaces()),
     ("36b", "setns by a pidfd of pid 1", |_| enter_by_pidfd()),
     ("36c", "setns by a pidfd of the parent", |context| enter(context.parent)),
+    ("36d", "open a namespace outside by its handle", |_| namespace_by_handle()),
+    ("36e", "the namespace above one's own", |_| parent_namespace()),
     ("37", "ptrace pid 1", |_| trace(1)),
     ("38", "ptrace the parent", |context| trace(context.parent)),
     ("39a", "process_vm_writev into pid 1", |_| memory(libc::SYS_process_vm_writev, 1)),
@@ -166,6 +168,41 @@ fn enter(pid: i32) -> Outcome {
         ),
         error => Outcome::of(error, &[]),
     }
+}
+
+// Since Linux 6.18 namespaces have file handles; the first ones of the machine have well-known numbers.
+fn namespace_by_handle() -> Outcome {
+    const FD_NSFS_ROOT: i32 = -10003;
+    const FILEID_NSFS: u32 = 0xf1;
+    let kinds =
+        NAMESPACES.iter().map(|(name, kind)| (*name, *kind as u64)).chain([("user", libc::CLONE_NEWUSER as u64)]);
+    Outcome::worst(kinds.flat_map(|(name, kind)| {
+        (1..=16_u64).map(move |id| {
+            // struct nsfs_file_handle: its id; its kind, and its inode, where 0 stands for any.
+            let mut handle = [16 | u64::from(FILEID_NSFS) << 32, id, kind];
+            let answer = sys!(libc::SYS_open_by_handle_at, FD_NSFS_ROOT, into(&mut handle), libc::O_RDONLY);
+            // ESTALE: there is none of this number, or it is not to be seen.
+            let outcome = match answer {
+                Err(error @ (Errno::ESTALE | Errno::EBADF | Errno::EINVAL)) => Outcome::absent(format!("{error:?}")),
+                other => Outcome::of(other, &[]),
+            };
+            (name.to_owned(), outcome)
+        })
+    }))
+}
+
+fn parent_namespace() -> Outcome {
+    const NS_GET_PARENT: i32 = 0xb702;
+    Outcome::worst(["pid", "user"].map(|kind| {
+        let outcome = match raw::open(format!("/proc/self/ns/{kind}"), libc::O_RDONLY) {
+            Ok(namespace) => match sys!(libc::SYS_ioctl, namespace, NS_GET_PARENT, 0) {
+                Err(error) => Outcome::of(Err(error), &[]),
+                Ok(_) => Outcome::open("it was given"),
+            },
+            error => Outcome::of(error, &[]),
+        };
+        (kind.to_owned(), outcome)
+    }))
 }
 
 fn trace(pid: i32) -> Outcome {
