@@ -10,6 +10,7 @@ mod allowed;
 mod boundary;
 mod coverage;
 mod gate;
+mod host;
 mod outside;
 mod planted;
 mod survive;
