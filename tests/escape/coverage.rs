@@ -47,11 +47,13 @@ const TESTS: &[(u32, &str, &str)] = &[
     (76, "tests/outcomes/executable.rs", "nothing_of_the_supervisors_environment_or_descriptors_reaches_a_module"),
     (78, "tests/escape/boundary.rs", "a_module_that_takes_more_memory_than_it_may_is_ended_alone"),
     (79, "tests/escape/boundary.rs", "no_path_of_a_manifest_climbs"),
+    (79, "tests/escape/requests.rs", "no_request_reaches_out_of_the_declared_set"),
     (80, "tests/escape/boundary.rs", "a_module_that_edits_its_own_profile_gains_nothing"),
     (81, "tests/escape/withheld.rs", "without_namespaces_no_module_runs"),
     (81, "tests/escape/withheld.rs", "without_landlock_no_module_runs"),
     (81, "tests/escape/withheld.rs", "without_seccomp_no_module_runs"),
     (82, "tests/outcomes/channel.rs", "requests_by_the_thousand_are_answered_in_turn"),
+    (83, "tests/escape/requests.rs", "no_request_reaches_out_of_the_declared_set"),
     (83, "tests/sdk.rs", "the_slot_of_another_module_is_refused"),
 ];
 

@@ -17,9 +17,6 @@ const OURS: [&str; 7] = ["/home", "/root", "/run", "/srv", "/usr/local/lib", "/v
 #[test]
 fn nothing_is_open_on_the_machine_itself() {
     let root = Root::new();
-    for directory in OURS {
-        root.folder(directory);
-    }
     plant_secrets(&root);
     let outside = Outside::new(&root);
     let mut open = Vec::new();
@@ -41,6 +38,19 @@ fn nothing_is_open_on_the_machine_itself() {
 // Runs the module with the machine that is described above.
 #[track_caller]
 fn attempt(root: &Root, outside: &Outside) -> Value {
+    let output = in_place_of_the_machine(root, &[])
+        .arg(env!("CARGO_BIN_EXE_updates"))
+        .args(["runner", "escape", "--", "all"])
+        .args(outside.arguments())
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}\n{stdout}\n{stderr}"))
+}
+
+/// A command, without the program to run, that puts `root` in the place of this machine's directories for that program
+/// alone. `namespaces` are further options of unshare(1).
+pub fn in_place_of_the_machine(root: &Root, namespaces: &[&str]) -> Command {
     // /etc keeps what this machine has, under what the test wrote; the overlay's work directory lies beside the root.
     let mut script = format!(
         "mkdir -p {work}; mount -t overlay -o lowerdir=/etc,upperdir={root}/etc,workdir={work} overlay /etc\n",
@@ -48,21 +58,22 @@ fn attempt(root: &Root, outside: &Outside) -> Value {
         root = root.path().display(),
     );
     for directory in OURS {
-        script.push_str(&format!("mount --bind {}{directory} {directory}\n", root.path().display()));
+        script.push_str(&format!("mount --bind {}{directory} {directory}\n", root.folder(directory).path().display()));
+    }
+    if !namespaces.is_empty() {
+        script.push_str("mount -t proc proc /proc\n");
     }
     script.push_str("exec \"$@\"\n");
-    let output = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-euc", &script, "sh", env!("CARGO_BIN_EXE_updates")])
-        .args(["runner", "escape", "--", "all"])
-        .args(outside.arguments())
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private"])
+        .args(namespaces)
+        .args(["sh", "-euc", &script, "sh"])
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("TMPDIR", root.temporary())
         .env("SECRET_OF_THE_SERVICE", "must-not-reach-modules")
         .current_dir("/")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}\n{stdout}\n{stderr}"))
+        .stdin(Stdio::null());
+    command
 }

@@ -8,11 +8,13 @@ mod support;
 
 mod allowed;
 mod boundary;
+mod control;
 mod coverage;
 mod gate;
 mod host;
 mod outside;
 mod planted;
+mod requests;
 mod survive;
 mod table;
 mod withheld;

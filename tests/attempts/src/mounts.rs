@@ -83,9 +83,14 @@ fn clear_read_only(everything: bool) -> Outcome {
 }
 
 fn unmount() -> Outcome {
-    // MNT_EXPIRE unmounts nothing at the first call: EAGAIN says that the second would, EBUSY that it is in use.
+    alone();
+    // MNT_EXPIRE unmounts nothing at the first call: EAGAIN says that the second would, EBUSY that it is in use. Mounts
+    // may lie on top of each other, and a path must not be asked for twice.
+    let mut points = mount_points();
+    points.sort();
+    points.dedup();
     let expire = libc::MNT_EXPIRE | libc::UMOUNT_NOFOLLOW;
-    let ways = mount_points().into_iter().map(|point| {
+    let ways = points.into_iter().map(|point| {
         let path = text(&point);
         (point, Outcome::of(sys!(libc::SYS_umount2, path.as_ptr(), expire), &[Errno::EAGAIN, Errno::EBUSY]))
     });
