@@ -22,6 +22,9 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("12c", "fchmodat2 u+s", |context| set_id(context, by_fchmodat2)),
     ("12d", "chmod g+s", set_group_id),
     ("12e", "a file capability", capability),
+    ("12f", "create with u+s by openat2", |context| set_id(context, by_openat2)),
+    ("12g", "mknod a file with u+s", |context| set_id(context, by_mknod)),
+    ("12h", "create with u+s without a name, then name it", |context| set_id(context, by_naming)),
     ("13", "open_by_handle_at", |_| by_handle()),
     ("14a", "write /proc/sys/kernel/core_pattern", |_| writable("/proc/sys/kernel/core_pattern")),
     ("14b", "write /proc/sys/kernel/modprobe", |_| writable("/proc/sys/kernel/modprobe")),
@@ -31,6 +34,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("14f", "write /sys/kernel/uevent_helper", |_| writable("/sys/kernel/uevent_helper")),
     ("14g", "write any file of the kernel in /sys", |_| sysfs()),
     ("14h", "write /proc/irq", |_| writable("/proc/irq/default_smp_affinity")),
+    ("14i", "open any setting of /proc/sys for writing", |_| settings()),
     ("15a", "write sysrq-trigger", |_| writable("/proc/sysrq-trigger")),
     ("15b", "read kcore", |_| readable(Path::new("/proc/kcore"))),
     ("15c", "read /dev/mem", |_| readable(Path::new("/dev/mem"))),
@@ -103,6 +107,31 @@ fn by_fchmodat2(path: &Path) {
     }
 }
 
+// The mode lies in memory, where no filter of system calls can see it.
+fn by_openat2(path: &Path) {
+    let how = [(libc::O_CREAT | libc::O_WRONLY) as u64, 0o4755, 0];
+    let path = text(path);
+    sys!(libc::SYS_umask, 0).ok();
+    sys!(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), at(&how), size_of_val(&how)).ok();
+}
+
+fn by_mknod(path: &Path) {
+    let path = text(path);
+    sys!(libc::SYS_umask, 0).ok();
+    sys!(libc::SYS_mknodat, libc::AT_FDCWD, path.as_ptr(), libc::S_IFREG | 0o4755, 0).ok();
+}
+
+fn by_naming(path: &Path) {
+    let directory = text(path.parent().unwrap_or(path));
+    let flags = libc::O_TMPFILE | libc::O_WRONLY;
+    sys!(libc::SYS_umask, 0).ok();
+    if let Ok(descriptor) = sys!(libc::SYS_openat, libc::AT_FDCWD, directory.as_ptr(), flags, 0o4755) {
+        let (held, path) = (text(format!("/proc/self/fd/{descriptor}")), text(path));
+        let (here, follow) = (libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW);
+        sys!(libc::SYS_linkat, here, held.as_ptr(), here, path.as_ptr(), follow).ok();
+    }
+}
+
 fn set_group_id(context: &Context) -> Outcome {
     let path = context.scratch("set-group-id");
     if fs::write(&path, "").is_err() {
@@ -154,6 +183,20 @@ fn by_handle() -> Outcome {
         // A file system that knows no handles says EOPNOTSUPP or ESTALE after permission was given.
         (path.to_owned(), Outcome::of(answer, &[Errno::ESTALE, Errno::EOPNOTSUPP]))
     });
+    Outcome::worst(ways)
+}
+
+fn settings() -> Outcome {
+    let mut directories = vec![PathBuf::from("/proc/sys")];
+    let mut ways = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => directories.push(entry.path()),
+                _ => ways.push((entry.path().display().to_string(), writable(entry.path()))),
+            }
+        }
+    }
     Outcome::worst(ways)
 }
 

@@ -95,6 +95,12 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("63c", "SCHED_DEADLINE", |_| deadline()),
     ("63d", "a nice value of -20", |_| Outcome::of(sys!(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, -20_i32), &[])),
     ("63e", "the real-time class of disk access", |_| Outcome::of(sys!(libc::SYS_ioprio_set, 1, 0, 1 << 13), &[])),
+    ("63f", "be the last that is killed for want of memory", |_| {
+        match fs::write("/proc/self/oom_score_adj", "-1000") {
+            Ok(()) => Outcome::open("-1000"),
+            Err(error) => Outcome::of(Err(Errno::from_raw(error.raw_os_error().unwrap_or(0))), &[]),
+        }
+    }),
 ];
 
 fn io_uring(number: i64) -> Outcome {

@@ -63,8 +63,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// By number, whichever file has it.
 fn table() -> impl Iterator<Item = Attempt> {
-    [
+    let mut all = [
         mounts::ATTEMPTS,
         files::ATTEMPTS,
         hidden::ATTEMPTS,
@@ -73,12 +74,18 @@ fn table() -> impl Iterator<Item = Attempt> {
         identity::ATTEMPTS,
         network::ATTEMPTS,
     ]
-    .concat()
-    .into_iter()
+    .concat();
+    all.sort_by_key(|(number, ..)| line(number).parse::<u32>().unwrap_or(u32::MAX));
+    all.into_iter()
+}
+
+/// The line of the list that a row belongs to.
+fn line(number: &str) -> &str {
+    number.trim_end_matches(|c: char| c.is_ascii_lowercase())
 }
 
 fn covers(wanted: &str, number: &str) -> bool {
-    wanted == "all" || wanted == number || wanted == number.trim_end_matches(|c: char| c.is_ascii_lowercase())
+    wanted == "all" || wanted == number || wanted == line(number)
 }
 
 fn say(row: &Value) -> std::io::Result<()> {
