@@ -15,6 +15,13 @@ pub const ALLOWED: &[(&str, &str, &str)] = &[
 
 const NETWORK: &str = "the profile shares the machine's network, its loopback services among it";
 
-/// Rows that can't be tried under a profile: as user 0 there is no becoming user 0.
-pub const NOT_APPLICABLE: &[(&str, &str)] =
-    &[("64b", "default"), ("64b", "network"), ("64d", "default"), ("64d", "network")];
+/// Rows that can't be tried under a profile: as user 0 there is no becoming user 0, and without IPv6 nothing to reach by it.
+pub const NOT_APPLICABLE: &[(&str, &str)] = &[
+    ("64b", "default"),
+    ("64b", "network"),
+    ("64d", "default"),
+    ("64d", "network"),
+    ("66b", "strict"),
+    ("66b", "default"),
+    ("66b", "network"),
+];

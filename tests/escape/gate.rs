@@ -17,9 +17,11 @@ fn nothing_is_open_under_a_profile_that_does_not_allow_it() {
 
 #[test]
 fn what_is_allowed_on_purpose_is_still_there_to_be_allowed() {
+    // By line: a machine without IPv6 has one of its ways less.
+    let line = |number: &str| number.trim_end_matches(|c: char| c.is_ascii_lowercase()).to_owned();
     for (number, profile, reason) in ALLOWED {
-        let known = TABLE.with("open", profile).any(|(open, _)| open == *number);
-        assert!(known, "{number} is no longer open under {profile}: take it off the list ({reason})");
+        let open = TABLE.with("open", profile).any(|(open, _)| line(&open) == line(number));
+        assert!(open, "nothing of {number} is open under {profile} any more: take it off the list ({reason})");
     }
 }
 

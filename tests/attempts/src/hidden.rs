@@ -47,10 +47,8 @@ pub const ATTEMPTS: &[Attempt] = &[
 ];
 
 fn hidden(context: &Context) -> Outcome {
-    let mut directories: Vec<_> = ["/root", "/home", "/var/lib/updates", "/var/backups/updates", "/run/updates"]
-        .iter()
-        .map(PathBuf::from)
-        .collect();
+    let mut directories: Vec<_> =
+        ["/root", "/home", "/var/lib/updates", "/var/backups/updates"].iter().map(PathBuf::from).collect();
     directories.extend(context.paths("machine"));
     Outcome::worst(directories.iter().map(|directory| {
         let file = directory.join(format!(".attempt-{}", std::process::id()));

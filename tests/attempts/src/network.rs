@@ -22,9 +22,9 @@ pub const ATTEMPTS: &[Attempt] = &[
     ("66a", "connect to 127.0.0.1 of the host", |context| {
         tcp(context, 0, &v4(Ipv4Addr::LOCALHOST, port(context, "tcp")))
     }),
-    ("66b", "connect to ::1 of the host", |context| tcp6(context, Ipv6Addr::LOCALHOST, port(context, "tcp6"))),
+    ("66b", "connect to ::1 of the host", |context| tcp6(Ipv6Addr::LOCALHOST, context.number("tcp6"))),
     ("66c", "connect to the host by a mapped address", |context| {
-        tcp6(context, Ipv4Addr::LOCALHOST.to_ipv6_mapped(), port(context, "tcp"))
+        tcp6(Ipv4Addr::LOCALHOST.to_ipv6_mapped(), context.number("tcp"))
     }),
     ("66d", "connect to 0.0.0.0", |context| tcp(context, 0, &v4(Ipv4Addr::UNSPECIFIED, port(context, "tcp")))),
     ("66e", "a route to the world", |_| route()),
@@ -110,10 +110,8 @@ fn tcp(context: &Context, protocol: i32, address: &libc::sockaddr_in) -> Outcome
     }
 }
 
-fn tcp6(context: &Context, address: Ipv6Addr, port: u16) -> Outcome {
-    if context.get("tcp6").is_none() {
-        return Outcome::not_applicable("no tcp6= was given");
-    }
+fn tcp6(address: Ipv6Addr, port: Option<u16>) -> Outcome {
+    let Some(port) = port else { return Outcome::not_applicable("no port was given") };
     let address = libc::sockaddr_in6 {
         sin6_family: libc::AF_INET6 as u16,
         sin6_port: port.to_be(),
