@@ -1,6 +1,7 @@
 # make demo     build, and watch a real cycle in a temporary folder
 # make test     everything that CI checks
 # make bench    timings as ratios to peers, in one run
+# make escape-comparison  the attempts to get out, under this sandbox and others; writes docs/protection.md
 # make install  into PREFIX (default /usr/local), below DESTDIR
 
 PREFIX  ?= /usr/local
@@ -8,7 +9,7 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
-.PHONY: all build setup setup-test demo test bench install clean
+.PHONY: all build setup setup-test demo test bench escape-comparison install clean
 
 all: build
 
@@ -34,6 +35,12 @@ test: setup-test
 bench: build
 	@packaging/setup build bench
 	@benches/run $(RELEASE)/updates
+
+# Says what is, and fails for nothing: the gate is tests/escape.
+escape-comparison: setup
+	@packaging/setup build bench
+	$(CARGO) build --workspace --locked
+	@benches/escape $(TARGET)/debug/updates $(TARGET)/debug/attempt --write docs/protection.md
 
 install: build
 	install -D -m 0755 $(RELEASE)/updates $(DESTDIR)$(PREFIX)/bin/updates
