@@ -7,6 +7,7 @@ mod input;
 mod load;
 mod plan;
 mod settings;
+mod system_calls;
 mod tree;
 
 #[cfg(test)]
@@ -18,3 +19,4 @@ pub use input::{LaidOver, Place, PlanInput, TopLevel, TopLevelKind};
 pub use load::Profiles;
 pub use plan::{SDK, plan};
 pub use settings::{BestEffort, Profile};
+pub use system_calls::{AddressFamily, Restrictions, SystemCallEntry, allowed, group};
