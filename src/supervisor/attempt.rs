@@ -13,7 +13,6 @@ use super::note::Notes;
 use super::sandbox;
 use super::target::Target;
 use super::writable::Entry as Writable;
-use crate::fs::PathError;
 use crate::process::{self, Deadline, RunnerCommand, converse};
 use crate::record::{Attempt, LogLine, Outcome, Verdict};
 
@@ -83,7 +82,7 @@ fn invocation(
     context: &RunContext<'_>,
     scene: &Scene<'_>,
     cgroup_procs: Vec<PathBuf>,
-) -> Result<Invocation, PathError> {
+) -> Result<Invocation, sandbox::PlanError> {
     let target = scene.target;
     let name = &target.manifest.name;
     let mut arguments = context.arguments.clone();

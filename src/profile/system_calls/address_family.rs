@@ -38,6 +38,22 @@ impl AddressFamily {
         }
     }
 
+    /// An entry of `restrict_address_families`: a family, and whether a `~` before it takes it away.
+    pub fn entry(text: &str) -> Result<(bool, Self), String> {
+        match text.strip_prefix('~') {
+            Some(name) => Ok((true, Self::parse(name)?)),
+            None => Ok((false, Self::parse(text)?)),
+        }
+    }
+
+    /// Adds a family to a list, or takes it away.
+    pub fn apply(list: &mut Vec<Self>, taken_away: bool, family: Self) {
+        list.retain(|known| *known != family);
+        if !taken_away {
+            list.push(family);
+        }
+    }
+
     /// The name.
     pub fn as_str(self) -> &'static str {
         self.0
