@@ -13,7 +13,7 @@ use rustix::mount::{
     MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount,
     open_tree, unmount,
 };
-use updates_protocol::{Access, Enforcement, Mount, SetupFailure};
+use updates_protocol::{Access, Enforcement, Mount, ProtectProc, SetupFailure};
 
 use super::failure::{OrFail, refused};
 use super::filesystems::{overlay, tmpfs};
@@ -44,7 +44,7 @@ pub(super) struct Summary {
     private_tmp: bool,
     hidden: usize,
     devices: bool,
-    proc: bool,
+    proc: Option<ProtectProc>,
 }
 
 impl FileTree {
@@ -90,9 +90,9 @@ impl FileTree {
                 self.summary.hidden += 1;
                 self.mask(target)
             }
-            Mount::Proc { .. } => {
-                self.summary.proc = true;
-                self.mount_proc()
+            Mount::Proc { protect } => {
+                self.summary.proc = Some(*protect);
+                self.mount_proc(*protect)
             }
             Mount::Dev => {
                 self.summary.devices = true;
@@ -178,8 +178,15 @@ impl Summary {
         if self.devices {
             enforcement.enforced("private_devices", "tmpfs with the harmless devices");
         }
-        if self.proc {
+        if let Some(protect) = self.proc {
             enforcement.enforced("private_proc", "of the own pid namespace; kernel settings read-only");
+            let hidepid = match protect {
+                ProtectProc::Default => return,
+                ProtectProc::Noaccess => "hidepid=noaccess",
+                ProtectProc::Invisible => "hidepid=invisible",
+                ProtectProc::Ptraceable => "hidepid=ptraceable",
+            };
+            enforcement.enforced("protect_proc", hidepid);
         }
     }
 }
