@@ -11,6 +11,7 @@ mod filesystems;
 mod identity;
 mod landlock;
 mod limits;
+mod links;
 mod mounts;
 mod namespaces;
 mod privileges;
