@@ -94,6 +94,11 @@ impl fmt::Display for RunAs {
     }
 }
 
+/// Whether a number is one that dynamic users have.
+pub fn is_dynamic(uid: u32) -> bool {
+    (DYNAMIC.0..=DYNAMIC.1).contains(&uid)
+}
+
 /// The same number for the same name, on every machine and for ever: what a module left in its state directory stays its
 /// own. Two names may share a number; their files are still kept apart by what each sandbox shows.
 fn dynamic(module: &ModuleName) -> u32 {

@@ -24,7 +24,7 @@ mod tests;
 pub use allow::{Allowance, Excess};
 pub use capability::Capability;
 pub use error::ProfileError;
-pub use identity::{IdentityError, RunAs};
+pub use identity::{IdentityError, RunAs, is_dynamic};
 pub use input::{LaidOver, Place, PlanInput, TopLevel, TopLevelKind};
 pub use load::Profiles;
 pub use plan::{SDK, plan};

@@ -26,7 +26,11 @@ pub(super) enum PlanError {
 
 /// The limits that a cgroup enforces.
 pub(super) fn cgroup_limits(profile: &Profile) -> CgroupLimits {
-    CgroupLimits { tasks_max: Some(profile.tasks_max), memory_max: Some(profile.memory_max), cpu_quota: None }
+    CgroupLimits {
+        tasks_max: Some(profile.tasks_max),
+        memory_max: Some(profile.memory_max),
+        cpu_quota: profile.cpu_quota,
+    }
 }
 
 /// The plan of one attempt.
