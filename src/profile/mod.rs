@@ -14,9 +14,11 @@ mod loosened;
 mod number;
 mod plan;
 mod provenance;
+mod score;
 mod settings;
 mod system_calls;
 mod tree;
+mod unit;
 
 #[cfg(test)]
 mod tests;
@@ -29,5 +31,7 @@ pub use input::{LaidOver, Place, PlanInput, TopLevel, TopLevelKind};
 pub use load::Profiles;
 pub use plan::{SDK, plan};
 pub use provenance::{Origin, Provenance};
+pub use score::{Assessment, Exposure, assess, exposure};
 pub use settings::{BestEffort, Profile};
 pub use system_calls::{AddressFamily, Restrictions, SystemCallEntry, allowed, group};
+pub use unit::unit;
