@@ -91,6 +91,9 @@ pub enum Command {
     Enable(SwitchArgs),
     /// Disable a module, or a component of it, in its local settings
     Disable(SwitchArgs),
+    /// Show what modules may do, and how exposed that leaves this machine
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -175,6 +178,22 @@ pub enum ConfigCommand {
     Show,
     /// Check settings, profiles, modules and their local settings
     Check,
+}
+
+/// `updates sandbox`
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Show what a module may read, write, call and reach, and where each rule came from
+    Show {
+        /// Which module
+        module: ModuleName,
+    },
+    /// Rate how exposed each module leaves this machine, from 0.0 to 10.0
+    Score {
+        /// Only these modules
+        #[arg(value_name = "MODULE")]
+        modules: Vec<ModuleName>,
+    },
 }
 
 /// `--wait` as a duration.

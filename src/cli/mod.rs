@@ -8,6 +8,7 @@ mod inspect;
 mod installation;
 mod observe;
 mod run;
+mod sandbox;
 mod style;
 mod summary;
 mod switch;
@@ -67,6 +68,7 @@ fn dispatch(cli: &Cli) -> Result<ExitStatus, CliError> {
         Command::Logs { run, module } => inspect::logs(&session, run, module.as_ref()),
         Command::Enable(arguments) => switch::switch(&session, arguments, true),
         Command::Disable(arguments) => switch::switch(&session, arguments, false),
+        Command::Sandbox(command) => sandbox::sandbox(&session, command),
         Command::Config(command) => config::config(&session, command),
     }
 }
