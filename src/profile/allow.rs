@@ -142,7 +142,7 @@ impl Profile {
                     _ => (&wanted.volatile_paths, &self.volatile_paths),
                 };
                 for path in ours.iter().filter(|path| !theirs.contains(path) && !within.holds(path)) {
-                    add(path.to_string(), within.describe());
+                    add(path.to_string(), within.describe(path));
                 }
             }
             // Told path by path.
@@ -210,15 +210,19 @@ impl Within {
         let below = |folder: &DeclaredPath| {
             path.is_within(folder) && !(folder.is_folder() && path.as_path() == folder.as_path())
         };
-        let overlaps = |other: &DeclaredPath| path.is_within(other) || other.is_within(path);
-        self.folders.iter().any(below) && !self.but.iter().any(overlaps)
+        self.folders.iter().any(below) && self.exception(path).is_none()
     }
 
-    fn describe(&self) -> String {
-        match (self.folders.is_empty(), self.but.is_empty()) {
-            (true, _) => "none".to_owned(),
-            (false, true) => format!("below {}", list(&self.folders)),
-            (false, false) => format!("below {}, but not {}", list(&self.folders), list(&self.but)),
+    fn exception(&self, path: &DeclaredPath) -> Option<&DeclaredPath> {
+        self.but.iter().find(|other| path.is_within(other) || other.is_within(path))
+    }
+
+    /// What is allowed, as far as it matters for a path that is not.
+    fn describe(&self, path: &DeclaredPath) -> String {
+        match self.exception(path) {
+            _ if self.folders.is_empty() => "none".to_owned(),
+            Some(exception) => format!("below {}, but not {exception}", list(&self.folders)),
+            None => format!("below {}", list(&self.folders)),
         }
     }
 }

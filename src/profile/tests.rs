@@ -383,3 +383,115 @@ proptest::proptest! {
         }
     }
 }
+
+/// What `rest` asks for beyond its profile, one line each.
+fn beyond(profiles: &Profiles, rest: Value) -> Vec<String> {
+    let manifest = manifest(rest);
+    let excess = profiles.named(&manifest).unwrap().beyond(&manifest).unwrap();
+    excess.into_iter().map(|each| format!("{} {} ({})", each.key, each.asked, each.allowed)).collect()
+}
+
+#[test]
+fn what_tightens_a_profile_or_stays_within_its_allow_is_no_excess() {
+    let profiles = profiles();
+    let within = [
+        json!({}),
+        unbound(),
+        json!({"sandbox": {"profile": "network", "private_network": true, "protect_home": true, "memory_max": "2G"}}),
+        json!({"sandbox": {"runtime_max_sec": 3600, "tasks_max": 16, "cpu_quota": 50, "limit_fsize": "1M"}}),
+        json!({"sandbox": {"dynamic_user": true, "system_call_filter": ["~@network-io"], "memory_deny_write_execute": true}}),
+        json!({"sandbox": {"restrict_address_families": ["~AF_INET", "~AF_INET6"], "connect_tcp_ports": [443]}}),
+        json!({"sandbox": {"read_only_paths": ["/etc/app"], "inaccessible_paths": ["/srv/other"]}}),
+        json!({"sandbox": {"profile": "strict", "memory_deny_write_execute": false}}),
+    ];
+    for rest in within {
+        assert_eq!(beyond(&profiles, rest.clone()), [] as [String; 0], "{rest}");
+    }
+}
+
+#[test]
+fn what_goes_beyond_a_profile_is_told_with_what_would_be_allowed() {
+    let (_folder, profiles) = local(&[(
+        "tight.json",
+        r#"{"extends": "strict", "allow": {"read_write_paths": ["/srv/", "~/srv/secret"], "services": ["a.service"],
+            "user": ["media"], "capability_bounding_set": ["CAP_CHOWN"], "system_call_filter": ["@chown"],
+            "restrict_address_families": ["AF_INET"], "private_network": false, "cpu_quota": "150%"}}"#,
+    )]);
+    let asks = [
+        json!({"sandbox": {"profile": "tight", "read_write_paths": ["/srv/app", "/srv/secret/a", "/srv/", "/opt/app"]}}),
+        json!({"configuration": {"backup_paths": ["/opt/app", "/etc/shadow", "/etc/ssl/private/app.key"]},
+            "sandbox": {"profile": "tight"}}),
+        json!({"sandbox": {"profile": "tight", "read_only_paths": ["/etc/ssl/private"], "volatile_paths": ["/var/cache/a"]}}),
+        json!({"sandbox": {"profile": "tight", "user": "media", "services": ["a.service", "b.service"]}}),
+        json!({"sandbox": {"profile": "tight", "dynamic_user": false, "capability_bounding_set": ["CAP_CHOWN", "CAP_KILL"]}}),
+        json!({"sandbox": {"profile": "tight", "system_call_filter": ["@chown", "ptrace"],
+            "restrict_address_families": ["AF_INET", "AF_PACKET"]}}),
+        json!({"sandbox": {"profile": "tight", "private_network": false, "protect_home": false, "memory_max": "3G"}}),
+        json!({"sandbox": {"connect_tcp_ports": [80], "tasks_max": 5000, "restrict_namespaces": false, "protect_proc": "default"}}),
+        json!({"configuration": {"backup_paths": ["/etc/cron.d/app", "/etc/", "/etc/app/"]}}),
+    ];
+    let told: Vec<_> = asks.into_iter().map(|rest| beyond(&profiles, rest).join("\n")).collect();
+    insta::assert_snapshot!(told.join("\n--\n"));
+}
+
+#[test]
+fn each_setting_knows_which_layer_decided_it() {
+    let (folder, profiles) = local(&[(
+        "mine.json",
+        r#"{"extends": "network", "memory_max": "3G", "inaccessible_paths": ["/srv/mine"], "system_call_filter": ["~@ipc"]}"#,
+    )]);
+    let profile = profiles
+        .resolve(&manifest(json!({"configuration": {"backup_paths": ["/srv/app"]},
+            "sandbox": {"profile": "mine", "tasks_max": 9}})))
+        .unwrap();
+    let of = |name: &str, folder: &Path| Origin::Profile {
+        profile: name.parse().unwrap(),
+        file: folder.join(format!("{name}.json")),
+    };
+    let field = |field: &str| Origin::Manifest { field: field.to_owned() };
+    let p = &profile.provenance;
+    assert_eq!(*p.of("memory_max"), of("mine", folder.path()));
+    assert_eq!(*p.of("private_network"), of("network", &shipped()));
+    assert_eq!(*p.of("umask"), of("strict", &shipped()));
+    assert_eq!(*p.of("cpu_quota"), Origin::BuiltIn);
+    assert_eq!(*p.of("tasks_max"), field("sandbox.tasks_max"));
+    assert_eq!(*p.of_item("inaccessible_paths", "/srv/mine"), of("mine", folder.path()));
+    assert_eq!(*p.of_item("inaccessible_paths", "/etc/shadow"), of("strict", &shipped()));
+    assert_eq!(*p.of_item("read_write_paths", "/srv/app"), field("configuration.backup_paths"));
+    assert_eq!(*p.of_item("system_call_filter", "~@ipc"), of("mine", folder.path()));
+}
+
+#[test]
+fn what_holds_where_nothing_is_said_is_what_strict_spells_out() {
+    let (_folder, profiles) = local(&[("bare.json", "{}")]);
+    let (bare, strict) =
+        (profiles.get(&"bare".parse().unwrap()).unwrap(), profiles.get(&"strict".parse().unwrap()).unwrap());
+    // A profile that extends nothing hides no paths and excuses nothing.
+    assert_eq!(bare.loosened_against(&strict), ["inaccessible_paths"]);
+    assert_eq!(strict.loosened_against(&bare), ["best_effort"]);
+}
+
+#[test]
+fn the_second_wall_is_open_where_the_first_is() {
+    let rules = |rest: Value, adjust: fn(&mut PlanInput)| {
+        let profile = resolve(rest);
+        let mut input = input(&profile, Machine::Host);
+        adjust(&mut input);
+        plan(&profile, &input).landlock.unwrap()
+    };
+    let writable = |rules: &updates_protocol::LandlockRules| -> Vec<String> {
+        let open = rules.paths.iter().filter(|rule| rule.access >= updates_protocol::LandlockAccess::Write);
+        open.map(|rule| rule.path.display().to_string()).collect()
+    };
+    let own = ["/dev/shm", "/run", "/tmp", "/var/lib/updates/state/unbound", "/var/tmp"];
+    let declared = rules(unbound(), |_| {});
+    let with_declared =
+        ["/dev/shm", "/etc/unbound", "/run", "/tmp", "/var/lib/unbound", "/var/lib/updates/state/unbound", "/var/tmp"];
+    assert_eq!(writable(&declared), with_declared);
+    assert_eq!(writable(&rules(unbound(), |input| input.check = true)), ["/dev/shm", "/run", "/tmp", "/var/tmp"]);
+    assert_eq!(writable(&rules(json!({"sandbox": {"tmp_size": "64K"}}), |_| {})), own);
+    assert!(declared.scope_abstract_unix_socket && declared.scope_signal);
+    assert!(!rules(json!({"sandbox": {"profile": "legacy"}}), |_| {}).scope_abstract_unix_socket);
+    let ports = rules(json!({"sandbox": {"profile": "network", "connect_tcp_ports": [443]}}), |_| {});
+    assert_eq!((ports.connect_tcp, ports.bind_tcp), (Some(vec![443]), None));
+}
