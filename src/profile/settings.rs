@@ -106,12 +106,15 @@ pub enum BestEffort {
     CpuQuota,
     /// The kernel lacks Landlock, or a part of it that the profile asks for.
     Landlock,
+    /// The kernel has Landlock, but not its scopes for signals and abstract sockets, which came with Linux 6.12.
+    LandlockScopes,
     /// The kernel lacks seccomp filters.
     SystemCallFilter,
 }
 
 impl BestEffort {
-    const ALL: [Self; 5] = [Self::TasksMax, Self::MemoryMax, Self::CpuQuota, Self::Landlock, Self::SystemCallFilter];
+    const ALL: [Self; 6] =
+        [Self::TasksMax, Self::MemoryMax, Self::CpuQuota, Self::Landlock, Self::LandlockScopes, Self::SystemCallFilter];
 
     /// The key that it stands for, as the report names the restriction.
     pub fn as_str(self) -> &'static str {
@@ -120,6 +123,7 @@ impl BestEffort {
             BestEffort::MemoryMax => "memory_max",
             BestEffort::CpuQuota => "cpu_quota",
             BestEffort::Landlock => "landlock",
+            BestEffort::LandlockScopes => "landlock_scopes",
             BestEffort::SystemCallFilter => "system_call_filter",
         }
     }

@@ -4,6 +4,7 @@
 //! to signal and may have to trace that process. What the plan asks for is a hard requirement unless the profile lists
 //! `landlock` under `best_effort`. See landlock(7).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use landlock::{
@@ -17,6 +18,8 @@ use updates_protocol::{Enforcement, LandlockAccess, LandlockPath, LandlockRules,
 use super::failure::{OrFail, refused};
 
 const STEP: &str = "landlock";
+/// The key under which the scopes alone may be lacking.
+const SCOPES: &str = "landlock_scopes";
 /// The newest rights that are asked for; an older kernel handles those that it knows.
 const NEWEST: ABI = ABI::V9;
 
@@ -34,7 +37,8 @@ pub(super) struct Landlock {
 
 impl Landlock {
     /// For init, in the finished file tree.
-    pub(super) fn prepare(rules: Option<&LandlockRules>, best_effort: bool) -> Result<Self, SetupFailure> {
+    pub(super) fn prepare(rules: Option<&LandlockRules>, may_lack: &BTreeSet<String>) -> Result<Self, SetupFailure> {
+        let best_effort = may_lack.contains(STEP);
         let mut landlock = Self { ruleset: None, paths: 0, absent: 0, asked: Vec::new(), best_effort };
         let Some(rules) = rules else { return Ok(landlock) };
         let level = if best_effort { CompatLevel::BestEffort } else { CompatLevel::HardRequirement };
@@ -54,6 +58,10 @@ impl Landlock {
                 ruleset = ruleset.handle_access(access).map_err(|error| lacking(ABI::V4, what, &error))?;
                 landlock.asked.push((ABI::V4, what, format!("{} ports", ports.len())));
             }
+        }
+        // Scopes are the newest part, and what they keep apart is in namespaces of its own already.
+        if may_lack.contains(SCOPES) {
+            ruleset = ruleset.set_compatibility(CompatLevel::BestEffort);
         }
         for (scope, asked, what) in [
             (Scope::AbstractUnixSocket, rules.scope_abstract_unix_socket, "scope_abstract_unix_socket"),
@@ -166,8 +174,9 @@ fn unavailable(needed: ABI, what: &str) -> String {
         ABI::V4 => "6.7",
         _ => "6.12",
     };
+    let key = if needed == ABI::V6 { SCOPES } else { STEP };
     format!(
         "{what} needs Landlock version {needed}, which this kernel lacks or a filter around this process hides (it came \
-         with Linux {linux}); use such a kernel, or list landlock under best_effort in the profile"
+         with Linux {linux}); use such a kernel, or list {key} under best_effort in the profile"
     )
 }

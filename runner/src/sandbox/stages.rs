@@ -101,7 +101,7 @@ impl Sandbox {
         self.namespaces.report(&mut enforcement);
         self.cgroups.report(&mut enforcement);
         FileTree::build(&self.plan.mounts)?.seal()?.report(&mut enforcement);
-        let landlock = Landlock::prepare(self.plan.landlock.as_ref(), self.plan.best_effort.contains("landlock"))?;
+        let landlock = Landlock::prepare(self.plan.landlock.as_ref(), &self.plan.best_effort)?;
         Ok(Entered {
             plan: self.plan,
             mapped: self.namespaces.mapped(),
