@@ -20,7 +20,7 @@ use updates_protocol::{Exit, SetupFailure};
 use crate::control::{Order, Received, ToRunner};
 use crate::host::Command;
 use crate::kernel;
-use crate::report::ReportWriter;
+use crate::report::{Prepared, ReportWriter};
 use crate::sandbox::{Entered, OrFail, Sandbox, keep_kill_alone};
 
 /// The module's ends of what connects it to the runner.
@@ -107,12 +107,15 @@ fn become_module(entered: Entered, command: &Command, report: &ReportWriter, end
         {
             kernel::place(source, target).or_fail("descriptors", || format!("number {target}"))?;
         }
-        let mut enforcement = entered.confine()?;
+        let mut confined = entered.confine()?;
         kernel::close_on_exec_from(4).or_fail("descriptors", || "close_range".to_owned())?;
+        let enforcement = confined.enforcement();
         enforcement.enforced("descriptors", "all but 0 to 3 are closed");
         enforcement.enforced("environment", format!("{} variables, nothing inherited", command.variables()));
         SigSet::empty().thread_set_mask().or_fail("launch", || "signal mask".to_owned())?;
-        report.confined(enforcement).or_fail("launch", || "reporting".to_owned())
+        let about = || "reporting".to_owned();
+        let prepared = confined.close(Prepared::confined)?.or_fail("launch", about)?;
+        report.confined(&prepared).or_fail("launch", about)
     })();
     let failure = match confined {
         Ok(()) => command.exec(),

@@ -1,5 +1,5 @@
-//! System calls that no library offers as safe functions: clone3, mount_setattr, keyctl, and the two that rearrange
-//! the descriptors and signal actions of the whole process.
+//! System calls that no library offers as safe functions: clone3, mount_setattr, keyctl, seccomp, the type of a
+//! namespace, and the two that rearrange the descriptors and signal actions of the whole process.
 //!
 //! Everything `unsafe` of the runner is in this file. It knows nothing of sandboxes; each function is one call with
 //! typed arguments.
@@ -98,6 +98,29 @@ pub fn join_new_session_keyring() -> Result<()> {
         libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>(), 0, 0, 0)
     };
     checked(result).map(drop)
+}
+
+/// The type of the namespace behind `file`, as `CLONE_NEWNET`; see ioctl_nsfs(2).
+pub fn namespace_type(file: BorrowedFd<'_>) -> Result<libc::c_int> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703; // _IO(0xb7, 3), linux/nsfs.h
+    // SAFETY: this request takes no argument and writes nowhere.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE as libc::Ioctl) };
+    checked(kind.into()).map(|kind| kind as libc::c_int)
+}
+
+/// Whether [`filter_system_calls`] can work at all.
+pub fn can_filter_system_calls() -> Result<()> {
+    let action: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+    // SAFETY: the operation reads the one number that its argument points to, which outlives the call.
+    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) }).map(drop)
+}
+
+/// Binds this process and its descendants to `program`, a filter as seccomp(2) describes it. There is no way back.
+pub fn filter_system_calls(program: &[libc::sock_filter]) -> Result<()> {
+    let len = program.len().try_into().map_err(|_| Errno::INVAL)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // SAFETY: `program` counts the instructions that it points to; the kernel copies them and writes to none.
+    checked(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }).map(drop)
 }
 
 /// Closes every descriptor from 3 on. Only for the very start of the process, before it opened any of its own.

@@ -71,9 +71,9 @@ impl ReportReader {
 }
 
 impl ReportWriter {
-    /// Everything is applied; exec is next.
-    pub fn confined(&self, enforcement: Enforcement) -> io::Result<()> {
-        self.write(&Line::Confined(enforcement))
+    /// Everything is applied; exec is next. One write(2) and no more.
+    pub fn confined(&self, report: &Prepared) -> io::Result<()> {
+        (&self.0).write_all(&report.0)
     }
 
     /// A step failed.
@@ -83,9 +83,26 @@ impl ReportWriter {
     }
 
     fn write(&self, line: &Line) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
+        (&self.0).write_all(&line.to_bytes()?)
+    }
+}
+
+/// A report that needs nothing more but to be written.
+#[derive(Debug)]
+pub struct Prepared(Vec<u8>);
+
+impl Prepared {
+    /// What was applied.
+    pub fn confined(enforcement: Enforcement) -> io::Result<Self> {
+        Line::Confined(enforcement).to_bytes().map(Self)
+    }
+}
+
+impl Line {
+    fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(self)?;
         bytes.push(b'\n');
-        (&self.0).write_all(&bytes)
+        Ok(bytes)
     }
 }
 

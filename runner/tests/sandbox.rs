@@ -192,6 +192,44 @@ fn a_writable_path_that_is_reached_through_a_link_is_refused() {
 }
 
 #[test]
+fn a_read_only_path_follows_links_of_the_machine_but_none_that_the_module_made() {
+    for planted in [false, true] {
+        for (source, link_in_source) in [("link", true), ("link/inner", true), ("chain", true), ("target", false)] {
+            let mut module = look("cat /run/data/secret");
+            let folder = module.folder.path().to_owned();
+            let (state, hidden) = (module.state(), folder.join("hidden"));
+            fs::create_dir_all(hidden.join("inner")).unwrap();
+            fs::write(hidden.join("secret"), "seen\n").unwrap();
+            fs::write(hidden.join("inner/secret"), "seen\n").unwrap();
+            let home = if planted { state.clone() } else { folder.join("machine") };
+            fs::create_dir_all(home.join("deep")).unwrap();
+            symlink("../hidden", home.join("link")).unwrap();
+            symlink("deep/../../state/../hidden", home.join("chain")).unwrap();
+            symlink("/run/data", home.join("target")).unwrap();
+            let (mount, kept) = if link_in_source {
+                (bind(&home.join(source), Path::new("/run/data"), Access::ReadOnly), None)
+            } else {
+                let seen = Mount::Bind { source: home.clone(), target: home.clone(), access: Access::ReadOnly };
+                let place = Mount::Directory { target: "/run/data".into() };
+                (bind(&hidden, &home.join("target"), Access::ReadOnly), Some([seen, place]))
+            };
+            match kept {
+                Some([_, place]) if planted => module.plan().mounts.push(place),
+                Some(both) => module.plan().mounts.extend(both),
+                None => {}
+            }
+            module.plan().mounts.push(mount);
+            let run = module.run();
+            if planted {
+                assert!(run.failed_in("mounts").contains("symbolic link"), "{source} {run:?}");
+            } else {
+                assert_eq!(run.succeeded().stdout(), ["seen"], "{source}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_is_made_on_the_machine() {
     let mut module = look("echo ran");
     let state = module.state();

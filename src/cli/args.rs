@@ -91,7 +91,7 @@ pub enum Command {
     Enable(SwitchArgs),
     /// Disable a module, or a component of it, in its local settings
     Disable(SwitchArgs),
-    /// Show what modules may do, and decide it
+    /// Show what modules may do and how exposed that leaves this machine, and decide it
     #[command(subcommand)]
     Sandbox(SandboxCommand),
     /// Show or check the settings
@@ -171,9 +171,29 @@ pub struct SwitchArgs {
     pub component: Option<String>,
 }
 
+/// `updates config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the settings in force and where each came from
+    Show,
+    /// Check settings, profiles, modules and their local settings
+    Check,
+}
+
 /// `updates sandbox`
 #[derive(Debug, Subcommand)]
 pub enum SandboxCommand {
+    /// Show what a module may read, write, call and reach, and where each rule came from
+    Show {
+        /// Which module
+        module: ModuleName,
+    },
+    /// Rate how exposed each module leaves this machine, from 0.0 to 10.0
+    Score {
+        /// Only these modules
+        #[arg(value_name = "MODULE")]
+        modules: Vec<ModuleName>,
+    },
     /// Show what a module asks for beyond what it was granted, and agree to it
     Grant {
         /// Which module
@@ -182,15 +202,6 @@ pub enum SandboxCommand {
         #[arg(short, long)]
         yes: bool,
     },
-}
-
-/// `updates config`
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Print the settings in force and where each came from
-    Show,
-    /// Check settings, profiles, modules and their local settings
-    Check,
 }
 
 /// `--wait` as a duration.

@@ -4,6 +4,7 @@ mod atomic;
 mod copy;
 mod error;
 mod node;
+mod owner;
 mod remove;
 mod root;
 mod status;
@@ -14,6 +15,7 @@ pub use atomic::{
 pub use copy::{Content, HashingWriter, copy, copy_checked, digest, hexadecimal, holds, read_bounded, sha256};
 pub use error::{IoContext, PathError};
 pub use node::{Node, Xattrs};
+pub use owner::give;
 pub use remove::{remove_all, remove_all_at};
 pub use root::{Cursor, Root, is_absence, list};
 pub use status::{Flags, Kind, Status, Time};

@@ -1,16 +1,22 @@
 //! Where cgroups can be made on this machine: version 2 where the controllers live there, version 1 where they still do.
 //!
-//! See the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/, and systemd's CGROUP_DELEGATION.md.
+//! See the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/, and systemd's CGROUP_DELEGATION.md. Which
+//! group of a version 2 tree is used is `unified`'s affair.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::unified::{Unified, enable};
 
 /// The places of the controllers that limit a module, found once a run.
 #[derive(Debug)]
 pub struct CgroupHierarchy {
     pub(super) pids: Result<Base, String>,
     pub(super) memory: Result<Base, String>,
+    pub(super) cpu: Result<Base, String>,
+    /// Beside version 1 controllers: a directory of the version 2 tree, whose groups can be killed as a whole.
+    pub(super) kill: Option<PathBuf>,
 }
 
 /// A directory in which a controller takes new groups.
@@ -18,6 +24,8 @@ pub struct CgroupHierarchy {
 pub(super) struct Base {
     pub(super) directory: PathBuf,
     pub(super) version: Version,
+    /// Groups of a version 2 tree, the uppermost first, that must hand the controller to their children.
+    pub(super) above: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,77 +34,59 @@ pub(super) enum Version {
     Two,
 }
 
+impl Base {
+    /// Hands `controller` down to the groups in this directory; does nothing where that is so.
+    pub(super) fn enable(&self, controller: &str) -> Result<(), String> {
+        self.above.iter().try_for_each(|group| enable(group, controller))
+    }
+}
+
 impl CgroupHierarchy {
     /// Looks at what this process can see, makes the base directories, and removes groups that a killed supervisor left.
+    ///
+    /// In a version 2 tree that is delegated to this process's group, this moves the processes of that group into a
+    /// child of it, called `supervisor`.
     pub fn find() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let found = Self::from_kernel_text(&mounts, &own);
-        for base in [&found.pids, &found.memory].into_iter().flatten() {
+        for base in [&found.pids, &found.memory, &found.cpu].into_iter().flatten() {
             sweep(&base.directory);
+        }
+        if let Some(directory) = &found.kill {
+            sweep(directory);
         }
         found
     }
 
-    fn from_kernel_text(mounts: &str, own: &str) -> Self {
-        Self { pids: base("pids", mounts, own), memory: base("memory", mounts, own) }
+    pub(super) fn from_kernel_text(mounts: &str, own: &str) -> Self {
+        let mounts: Vec<_> = mounts.lines().filter_map(Mount::parse).collect();
+        let mut unified = Unified::new(&mounts, own);
+        let enabled = |controller, base: Result<Base, String>| base.and_then(|b| b.enable(controller).map(|()| b));
+        let pids = enabled("pids", base("pids", &mounts, &mut unified));
+        let memory = enabled("memory", base("memory", &mounts, &mut unified));
+        // Enabled with the first module that has a quota: it changes how the machine's other groups share processors.
+        let cpu = base("cpu", &mounts, &mut unified);
+        let one = |base: &Result<Base, String>| base.as_ref().is_ok_and(|base| base.version == Version::One);
+        let kill = if one(&pids) || one(&memory) { unified.killing() } else { None };
+        Self { pids, memory, cpu, kill }
     }
 }
 
-fn base(controller: &str, mounts: &str, own: &str) -> Result<Base, String> {
-    for mount in mounts.lines().filter_map(Mount::parse) {
-        let base = match mount.kind {
-            "cgroup" if mount.options.split(',').any(|option| option == controller) => {
-                Base { directory: mount.point.join("updates"), version: Version::One }
-            }
-            "cgroup2" if lists(&mount.point.join("cgroup.controllers"), controller) => {
-                Base { directory: version_2(&mount, controller, own)?, version: Version::Two }
-            }
-            _ => continue,
-        };
-        fs::create_dir_all(&base.directory).map_err(|error| describe(&base.directory, &error))?;
-        if base.version == Version::Two {
-            enable(&base.directory, controller)?;
-        }
-        return Ok(base);
+fn base(controller: &str, mounts: &[Mount<'_>], unified: &mut Unified<'_>) -> Result<Base, String> {
+    let version_1 = |mount: &&Mount<'_>| mount.kind == "cgroup" && mount.options.split(',').any(|o| o == controller);
+    if let Some(mount) = mounts.iter().find(version_1) {
+        let directory = mount.point.join("updates");
+        fs::create_dir_all(&directory).map_err(|error| describe(&directory, &error))?;
+        return Ok(Base { directory, version: Version::One, above: Vec::new() });
     }
-    Err(format!("no cgroup file system with the {controller} controller is mounted"))
-}
-
-/// A group that systemd delegated to this service is used; without one, as in a person's shell, a group of our own at
-/// the top, since a session's scope belongs to systemd and to the shell in it.
-fn version_2(mount: &Mount<'_>, controller: &str, own: &str) -> Result<PathBuf, String> {
-    let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-    let group = mount.point.join(Path::new(path).strip_prefix(mount.root).unwrap_or(Path::new("")));
-    // After an earlier controller moved this process, its group is the `supervisor` below the delegated one.
-    let group = if group.ends_with("supervisor") { group.parent().unwrap_or(&group).to_owned() } else { group };
-    if !is_delegated(&group) {
-        enable(&mount.point, controller)?;
-        return Ok(mount.point.join("updates"));
+    match unified.with(controller) {
+        Some(found) => found,
+        None => Err(format!("no cgroup file system with the {controller} controller is mounted")),
     }
-    // A group that hands controllers to its children may hold no process itself.
-    let leaf = group.join("supervisor");
-    fs::create_dir_all(&leaf).map_err(|error| describe(&leaf, &error))?;
-    let procs = leaf.join("cgroup.procs");
-    fs::write(&procs, std::process::id().to_string()).map_err(|error| describe(&procs, &error))?;
-    Ok(group)
 }
 
-fn is_delegated(group: &Path) -> bool {
-    ["user.delegate", "trusted.delegate"]
-        .iter()
-        .any(|name| matches!(xattr::get(group, name), Ok(Some(value)) if value == b"1"))
-}
-
-fn enable(group: &Path, controller: &str) -> Result<(), String> {
-    let control = group.join("cgroup.subtree_control");
-    if lists(&control, controller) {
-        return Ok(());
-    }
-    fs::write(&control, format!("+{controller}")).map_err(|error| describe(&control, &error))
-}
-
-fn lists(file: &Path, controller: &str) -> bool {
+pub(super) fn lists(file: &Path, controller: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text.split_whitespace().any(|word| word == controller))
 }
 
@@ -112,15 +102,28 @@ fn sweep(directory: &Path) {
     }
 }
 
+/// What went wrong with a file or directory of a cgroup tree, and what to do about it where that is known.
 pub(super) fn describe(path: &Path, error: &io::Error) -> String {
-    format!("cannot write {}: {error}", path.display())
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; run as root, or have the group delegated: Delegate=yes in the service's unit, or from a shell \
+             `systemd-run --user --scope --property=Delegate=yes`"
+        }
+        io::ErrorKind::ResourceBusy => "; the group holds processes itself that can't be moved from here",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; this container may make no cgroups: start it with a writable cgroup file system"
+        }
+        _ => "",
+    };
+    format!("cannot write {}: {error}{advice}", path.display())
 }
 
 /// One line of /proc/self/mountinfo; see proc_pid_mountinfo(5).
-struct Mount<'a> {
-    root: &'a str,
-    point: PathBuf,
-    kind: &'a str,
+#[derive(Debug)]
+pub(super) struct Mount<'a> {
+    pub(super) root: &'a str,
+    pub(super) point: PathBuf,
+    pub(super) kind: &'a str,
     options: &'a str,
 }
 
@@ -136,10 +139,10 @@ impl<'a> Mount<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn mountinfo(point: &Path, kind: &str, options: &str) -> String {
+    pub(in super::super) fn mountinfo(point: &Path, kind: &str, options: &str) -> String {
         format!("33 24 0:28 / {} rw,relatime shared:9 - {kind} {kind} rw,{options}\n", point.display())
     }
 
@@ -149,37 +152,20 @@ mod tests {
         let (pids, memory) = (root.path().join("pids"), root.path().join("memory"));
         let mounts = mountinfo(&pids, "cgroup", "pids") + &mountinfo(&memory, "cgroup", "memory");
         let found = CgroupHierarchy::from_kernel_text(&mounts, "");
-        assert_eq!(found.pids, Ok(Base { directory: pids.join("updates"), version: Version::One }));
-        assert_eq!(found.memory, Ok(Base { directory: memory.join("updates"), version: Version::One }));
+        assert_eq!(found.pids, Ok(Base { directory: pids.join("updates"), version: Version::One, above: vec![] }));
+        assert_eq!(found.memory, Ok(Base { directory: memory.join("updates"), version: Version::One, above: vec![] }));
         assert!(pids.join("updates").is_dir());
     }
 
     #[test]
-    fn version_2_without_delegation_has_a_base_at_the_top_with_its_controllers_on() {
+    fn beside_version_1_controllers_the_version_2_tree_serves_to_kill() {
         let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("cgroup.controllers"), "cpu pids memory\n").unwrap();
-        fs::write(root.path().join("cgroup.subtree_control"), "cpu pids memory\n").unwrap();
-        let found = CgroupHierarchy::from_kernel_text(&mountinfo(root.path(), "cgroup2", ""), "0::/user.slice\n");
-        let base = root.path().join("updates");
-        assert_eq!(found.memory, Ok(Base { directory: base.clone(), version: Version::Two }));
-        assert_eq!(fs::read_to_string(base.join("cgroup.subtree_control")).unwrap(), "+memory");
-    }
-
-    #[test]
-    fn a_delegated_group_is_used_and_freed_of_the_supervisor_itself() {
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("cgroup.controllers"), "pids memory\n").unwrap();
-        let group = root.path().join("system.slice/updates.service");
-        fs::create_dir_all(&group).unwrap();
-        if xattr::set(&group, "user.delegate", b"1").is_err() {
-            // The file system of the temporary directory knows no user attributes.
-            return;
-        }
-        let own = "0::/system.slice/updates.service\n";
-        let found = CgroupHierarchy::from_kernel_text(&mountinfo(root.path(), "cgroup2", ""), own);
-        assert_eq!(found.pids, Ok(Base { directory: group.clone(), version: Version::Two }));
-        let moved = fs::read_to_string(group.join("supervisor/cgroup.procs")).unwrap();
-        assert_eq!(moved, std::process::id().to_string());
+        let (pids, unified) = (root.path().join("pids"), root.path().join("unified"));
+        fs::create_dir_all(unified.join("updates")).unwrap();
+        fs::write(unified.join("updates/cgroup.kill"), "").unwrap();
+        let mounts = mountinfo(&pids, "cgroup", "pids") + &mountinfo(&unified, "cgroup2", "");
+        let found = CgroupHierarchy::from_kernel_text(&mounts, "0::/\n");
+        assert_eq!(found.kill, Some(unified.join("updates")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod cgroup;
+mod cgroup_limit;
 mod conversation;
 mod dialogue;
 mod event;
@@ -14,9 +15,11 @@ mod runner;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod unified;
 
 pub use cancel::CancelToken;
-pub use cgroup::{CgroupLimits, CgroupScope, LimitHit};
+pub use cgroup::CgroupScope;
+pub use cgroup_limit::{CgroupLimits, LimitHit};
 pub use conversation::{Conversation, Deadline, Requests, converse};
 pub use event::{Event, LogEntry};
 pub use hierarchy::CgroupHierarchy;

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use updates_protocol::Identity;
+
 use crate::config::Machine;
 use crate::fs::{IoContext, PathError};
 
@@ -40,6 +42,8 @@ pub struct PlanInput {
     pub hidden: Vec<PathBuf>,
     /// `cgroup.procs` files for the runner.
     pub cgroup_procs: Vec<PathBuf>,
+    /// Whom the module runs as, see [`super::RunAs::resolve`]; user 0 when absent.
+    pub identity: Option<Identity>,
     /// Host name inside.
     pub hostname: String,
 }

@@ -8,10 +8,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use updates_protocol::{Manifest, ProfileName};
+use updates_protocol::{FieldError, Manifest, ProfileName};
 
 use super::file::ProfileFile;
-use super::{Profile, ProfileError};
+use super::{Profile, ProfileError, contradiction};
 
 /// Every profile there is.
 #[derive(Debug, Clone, Default)]
@@ -61,11 +61,24 @@ impl Profiles {
             next = file.extends.as_ref();
         }
         let base = Profile::closed(name.clone());
-        Ok(chain.iter().rev().fold(base, |base, (name, file)| file.over(base, (*name).clone())))
+        let mut laid_over = chain.iter().rev();
+        let profile = laid_over.try_fold(base, |base, (name, file)| file.over(base, (*name).clone()))?;
+        match (contradiction::useless_capabilities(&profile), chain.first()) {
+            (Some(problem), Some((_, file))) => {
+                let field = FieldError { field: "capability_bounding_set".to_owned(), problem };
+                Err(ProfileError::Field { path: file.path.clone(), field })
+            }
+            _ => Ok(profile),
+        }
     }
 
     /// The profile of a module: the one that its manifest names, or `default`, adjusted by the manifest.
     pub fn resolve(&self, manifest: &Manifest) -> Result<Profile, ProfileError> {
+        self.named(manifest)?.adjusted(manifest)
+    }
+
+    /// The profile that a module's manifest names, or `default`, as it is for every module.
+    pub fn named(&self, manifest: &Manifest) -> Result<Profile, ProfileError> {
         let default;
         let name = match &manifest.sandbox.profile {
             Some(name) => name,
@@ -74,7 +87,7 @@ impl Profiles {
                 &default
             }
         };
-        self.get(name)?.adjusted(manifest)
+        self.get(name)
     }
 
     fn read_folder(&mut self, folder: &Path) {

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{Access, Limit, Mount, ProtectProc, Resource, SandboxPlan};
+use updates_protocol::{Access, Limit, Mount, Resource, SandboxPlan};
 
+use super::system_calls::{allowed, filter};
 use super::tree::Tree;
-use super::{LaidOver, Place, PlanInput, Profile, TopLevel, TopLevelKind};
+use super::{LaidOver, Place, PlanInput, Profile, TopLevel, TopLevelKind, landlock};
 use crate::config::Machine;
 
 /// Where a module finds the SDK.
@@ -28,15 +29,16 @@ pub fn plan(profile: &Profile, input: &PlanInput) -> SandboxPlan {
     machine(&mut tree, &top, profile, input);
     requested(&mut tree, &top, profile, input);
     imposed(&mut tree, input);
+    let mounts = tree.into_mounts();
     SandboxPlan {
-        identity: None,
-        mounts: tree.into_mounts(),
+        identity: input.identity.clone(),
+        landlock: Some(landlock::rules(profile, &mounts)),
+        mounts,
         private_network: profile.private_network,
         network_namespace: None,
         hostname: input.hostname.chars().take(64).collect(),
         capability_bounding_set: profile.capability_bounding_set.iter().map(ToString::to_string).collect(),
-        landlock: None,
-        system_call_filter: None,
+        system_call_filter: Some(filter(&allowed(&profile.system_call_filter), &profile.restrictions())),
         limits: limits(profile),
         cgroup_procs: input.cgroup_procs.clone(),
         umask: profile.umask,
@@ -100,7 +102,7 @@ fn machine(tree: &mut Tree, top: &Top<'_>, profile: &Profile, input: &PlanInput)
     }
     // The machine's own /run holds the sockets of everything that runs; what a profile wants of it, it names.
     tree.tmpfs(Path::new("/run"), RUN_SIZE, 0o755);
-    tree.push(Mount::Proc { protect: ProtectProc::Default });
+    tree.push(Mount::Proc { protect: profile.protect_proc });
     tree.push(Mount::Dev);
 }
 
@@ -204,6 +206,11 @@ fn limits(profile: &Profile) -> Vec<Limit> {
         (Resource::Fsize, profile.limit_fsize),
         (Resource::Core, Some(profile.limit_core)),
         (Resource::As, profile.limit_as),
+        (Resource::Stack, Some(profile.limit_stack)),
+        (Resource::Memlock, Some(profile.limit_memlock)),
+        (Resource::Msgqueue, Some(profile.limit_msgqueue)),
+        (Resource::Nice, Some(profile.limit_nice)),
+        (Resource::Rtprio, Some(profile.limit_rtprio)),
     ]
     .into_iter()
     .filter_map(|(resource, value)| value.map(|value| Limit { resource, value }))

@@ -1,11 +1,10 @@
-//! A profile with every setting decided, and how a module's manifest adjusts it.
+//! A profile with every setting decided.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use updates_protocol::{DeclaredPath, FieldError, Manifest, ProfileName};
+use updates_protocol::{DeclaredPath, ProfileName, ProtectProc};
 
-use super::{Capability, ProfileError};
+use super::{AddressFamily, Allowance, Capability, Provenance, Restrictions, RunAs, SystemCallEntry};
 
 /// The settings of one sandbox; named like systemd's directives, see systemd.exec(5) and systemd.resource-control(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +23,32 @@ pub struct Profile {
     pub volatile_paths: Vec<DeclaredPath>,
     /// Whether `/root` and `/home` are hidden.
     pub protect_home: bool,
+    /// What is seen of other users' processes.
+    pub protect_proc: ProtectProc,
     /// Whether there is no network but a loopback of its own.
     pub private_network: bool,
+    /// TCP ports that may be bound; all when absent. Landlock's; systemd has no equal.
+    pub bind_tcp_ports: Option<Vec<u16>>,
+    /// TCP ports that may be connected to; all when absent. Landlock's; systemd has no equal.
+    pub connect_tcp_ports: Option<Vec<u16>>,
+    /// Whom modules run as; `user` and `dynamic_user` of a file.
+    pub user: RunAs,
     /// Every other capability is gone for good.
     pub capability_bounding_set: Vec<Capability>,
+    /// System calls that are possible; see [`super::allowed`].
+    pub system_call_filter: Vec<SystemCallEntry>,
+    /// Families of which sockets can be made.
+    pub restrict_address_families: Vec<AddressFamily>,
+    /// Whether no file becomes setuid or setgid.
+    pub restrict_suid_sgid: bool,
+    /// Whether there is no real-time scheduling.
+    pub restrict_realtime: bool,
+    /// Whether no namespace is made or entered.
+    pub restrict_namespaces: bool,
+    /// Whether the execution domain stays.
+    pub lock_personality: bool,
+    /// Whether memory is never writable and executable, nor becomes executable.
+    pub memory_deny_write_execute: bool,
     /// Open descriptors a process.
     pub limit_nofile: u64,
     /// Largest file, in bytes.
@@ -36,10 +57,22 @@ pub struct Profile {
     pub limit_core: u64,
     /// Address space of a process, in bytes.
     pub limit_as: Option<u64>,
+    /// Stack of a process, in bytes.
+    pub limit_stack: u64,
+    /// Locked memory of a process, in bytes.
+    pub limit_memlock: u64,
+    /// Message queues of the user, in bytes.
+    pub limit_msgqueue: u64,
+    /// Ceiling of the nice value, as 20 minus it, 0 to 40: with 0 no process becomes more urgent.
+    pub limit_nice: u64,
+    /// Ceiling of the real-time priority, 0 to 99.
+    pub limit_rtprio: u64,
     /// Processes and threads.
     pub tasks_max: u64,
     /// Memory, in bytes.
     pub memory_max: u64,
+    /// Processor time in percent of one processor; no bound when absent.
+    pub cpu_quota: Option<u64>,
     /// Deadline of one attempt, in seconds.
     pub runtime_max_sec: u64,
     /// Time between SIGTERM and SIGKILL, in seconds.
@@ -56,32 +89,75 @@ pub struct Profile {
     pub best_effort: Vec<BestEffort>,
     /// Why settings are looser than `strict`, by key.
     pub reasons: BTreeMap<String, String>,
+    /// How far a manifest may loosen the profile before a person is asked.
+    pub allow: Allowance,
+    /// Who set what.
+    pub provenance: Provenance,
 }
 
 /// A setting that a machine may lack the means to enforce.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BestEffort {
-    /// `tasks_max`.
+    /// No cgroup with the `pids` controller is delegated.
     TasksMax,
-    /// `memory_max`.
+    /// No cgroup with the `memory` controller is delegated.
     MemoryMax,
+    /// No cgroup with the `cpu` controller is delegated.
+    CpuQuota,
+    /// The kernel lacks Landlock, or a part of it that the profile asks for.
+    Landlock,
+    /// The kernel has Landlock, but not its scopes for signals and abstract sockets, which came with Linux 6.12.
+    LandlockScopes,
+    /// The kernel lacks seccomp filters.
+    SystemCallFilter,
 }
 
 impl BestEffort {
-    /// The key of the setting.
+    const ALL: [Self; 6] =
+        [Self::TasksMax, Self::MemoryMax, Self::CpuQuota, Self::Landlock, Self::LandlockScopes, Self::SystemCallFilter];
+
+    /// The key that it stands for, as the report names the restriction.
     pub fn as_str(self) -> &'static str {
         match self {
             BestEffort::TasksMax => "tasks_max",
             BestEffort::MemoryMax => "memory_max",
+            BestEffort::CpuQuota => "cpu_quota",
+            BestEffort::Landlock => "landlock",
+            BestEffort::LandlockScopes => "landlock_scopes",
+            BestEffort::SystemCallFilter => "system_call_filter",
         }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL.into_iter().find(|each| each.as_str() == text).ok_or_else(|| {
+            format!("is always enforced, or the module does not run; only these may be lacking: {known}")
+        })
     }
 }
 
-// Their content is made by the kernel or by the sandbox itself, so a bind there would undo it.
-const NOT_WRITABLE: [&str; 4] = ["/proc", "/sys", "/dev", "/run/updates"];
+/// What a program of a service needs, less what needs privilege and what widens the kernel's surface without need.
+const CALLS: [&str; 15] = [
+    "@system-service",
+    "@pkey",
+    "@sandbox",
+    "~@privileged",
+    "~@resources",
+    "~@keyring",
+    "~io_uring_setup",
+    "~io_uring_enter",
+    "~io_uring_register",
+    "~kcmp",
+    "~personality",
+    "~process_vm_readv",
+    "~process_vm_writev",
+    "~setns",
+    "~userfaultfd",
+];
 
 impl Profile {
-    /// What holds where no profile says otherwise: everything closed, and bounds that suit a small job.
+    /// What holds where no profile says otherwise: everything closed, and bounds that suit a small job. The shipped
+    /// `strict` spells it out.
     pub(super) fn closed(name: ProfileName) -> Self {
         Self {
             name,
@@ -91,14 +167,31 @@ impl Profile {
             inaccessible_paths: Vec::new(),
             volatile_paths: Vec::new(),
             protect_home: true,
+            protect_proc: ProtectProc::Invisible,
             private_network: true,
+            bind_tcp_ports: None,
+            connect_tcp_ports: None,
+            user: RunAs::Dynamic,
             capability_bounding_set: Vec::new(),
+            system_call_filter: CALLS.iter().filter_map(|call| SystemCallEntry::parse(call).ok()).collect(),
+            restrict_address_families: AddressFamily::parse("AF_UNIX").into_iter().collect(),
+            restrict_suid_sgid: true,
+            restrict_realtime: true,
+            restrict_namespaces: true,
+            lock_personality: true,
+            memory_deny_write_execute: true,
             limit_nofile: 1024,
             limit_fsize: Some(1 << 30),
             limit_core: 0,
             limit_as: None,
+            limit_stack: 8 << 20,
+            limit_memlock: 8 << 20,
+            limit_msgqueue: 819_200,
+            limit_nice: 0,
+            limit_rtprio: 0,
             tasks_max: 256,
             memory_max: 512 << 20,
+            cpu_quota: None,
             runtime_max_sec: 300,
             timeout_stop_sec: 10,
             environment: BTreeMap::new(),
@@ -107,41 +200,9 @@ impl Profile {
             exclusive: false,
             best_effort: Vec::new(),
             reasons: BTreeMap::new(),
+            allow: Allowance::default(),
+            provenance: Provenance::default(),
         }
-    }
-
-    /// Lets the manifest's declarations and its `sandbox` object adjust the profile.
-    pub(super) fn adjusted(mut self, manifest: &Manifest) -> Result<Self, ProfileError> {
-        let request = &manifest.sandbox;
-        let refuse = |key: &str, problem: String| {
-            let field = FieldError { field: format!("sandbox.{key}"), problem };
-            Err(ProfileError::Request { module: manifest.name.clone(), field })
-        };
-        if request.cpu_quota.is_some() {
-            return refuse("cpu_quota", "is not enforced by this version; remove it".to_owned());
-        }
-        // What a module declares for itself is open to it, though the profile hides the same path from the others.
-        let declared: Vec<_> = manifest.declared_paths().chain(&request.volatile_paths).cloned().collect();
-        self.inaccessible_paths.retain(|hidden| !declared.iter().any(|path| path.as_path() == hidden.as_path()));
-        self.read_write_paths.extend(manifest.declared_paths().cloned());
-        self.read_only_paths.extend(request.read_only_paths.iter().cloned());
-        self.inaccessible_paths.extend(request.inaccessible_paths.iter().cloned());
-        self.volatile_paths.extend(request.volatile_paths.iter().cloned());
-        for path in self.writable_paths() {
-            if let Some(problem) = not_writable(path.as_path()) {
-                return refuse("read_write_paths", format!("{path} {problem}"));
-            }
-        }
-        self.private_network = request.private_network.unwrap_or(self.private_network);
-        self.runtime_max_sec = request.runtime_max_sec.unwrap_or(self.runtime_max_sec);
-        self.timeout_stop_sec = request.timeout_stop_sec.unwrap_or(self.timeout_stop_sec);
-        self.memory_max = request.memory_max.unwrap_or(self.memory_max);
-        self.tasks_max = request.tasks_max.unwrap_or(self.tasks_max);
-        self.limit_nofile = request.limit_nofile.unwrap_or(self.limit_nofile);
-        self.limit_fsize = request.limit_fsize.or(self.limit_fsize);
-        self.environment.extend(request.environment.clone());
-        self.exclusive |= manifest.exclusive;
-        Ok(self)
     }
 
     /// Every path that can be written: the backed-up ones, then the volatile ones.
@@ -154,45 +215,16 @@ impl Profile {
         self.best_effort.iter().any(|setting| setting.as_str() == key)
     }
 
-    /// The keys in which this profile allows more than `other`.
-    pub fn loosened_against(&self, other: &Profile) -> Vec<&'static str> {
-        let more = |ours: &[DeclaredPath], theirs: &[DeclaredPath]| ours.iter().any(|path| !theirs.contains(path));
-        let unlimited = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
-        [
-            ("read_write_paths", more(&self.read_write_paths, &other.read_write_paths)),
-            ("read_only_paths", more(&self.read_only_paths, &other.read_only_paths)),
-            ("inaccessible_paths", more(&other.inaccessible_paths, &self.inaccessible_paths)),
-            ("volatile_paths", more(&self.volatile_paths, &other.volatile_paths)),
-            ("protect_home", !self.protect_home && other.protect_home),
-            ("private_network", !self.private_network && other.private_network),
-            (
-                "capability_bounding_set",
-                self.capability_bounding_set.iter().any(|held| !other.capability_bounding_set.contains(held)),
-            ),
-            ("limit_nofile", self.limit_nofile > other.limit_nofile),
-            ("limit_fsize", unlimited(self.limit_fsize) > unlimited(other.limit_fsize)),
-            ("limit_core", self.limit_core > other.limit_core),
-            ("limit_as", unlimited(self.limit_as) > unlimited(other.limit_as)),
-            ("tasks_max", self.tasks_max > other.tasks_max),
-            ("memory_max", self.memory_max > other.memory_max),
-            ("runtime_max_sec", self.runtime_max_sec > other.runtime_max_sec),
-            ("timeout_stop_sec", self.timeout_stop_sec > other.timeout_stop_sec),
-            ("umask", self.umask & other.umask != other.umask),
-            ("tmp_size", self.tmp_size > other.tmp_size),
-            ("best_effort", self.best_effort.iter().any(|setting| !other.best_effort.contains(setting))),
-        ]
-        .into_iter()
-        .filter_map(|(key, loosened)| loosened.then_some(key))
-        .collect()
+    /// The settings that look at arguments of system calls.
+    pub fn restrictions(&self) -> Restrictions {
+        Restrictions {
+            address_families: self.restrict_address_families.clone(),
+            suid_sgid: self.restrict_suid_sgid,
+            realtime: self.restrict_realtime,
+            namespaces: self.restrict_namespaces,
+            lock_personality: self.lock_personality,
+            memory_deny_write_execute: self.memory_deny_write_execute,
+            tcp_ports: self.bind_tcp_ports.is_some() || self.connect_tcp_ports.is_some(),
+        }
     }
-}
-
-fn not_writable(path: &Path) -> Option<&'static str> {
-    if path == Path::new("/") {
-        return Some("can't be made writable; name the folders that the module writes");
-    }
-    NOT_WRITABLE
-        .iter()
-        .any(|place| path.starts_with(place))
-        .then_some("can't be made writable: the sandbox has its own; remove it")
 }

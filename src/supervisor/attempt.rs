@@ -14,7 +14,6 @@ use super::note::Notes;
 use super::sandbox;
 use super::target::Target;
 use super::writable::Entry as Writable;
-use crate::fs::PathError;
 use crate::process::{self, Deadline, LimitHit, RunnerCommand, converse};
 use crate::profile::Profile;
 use crate::record::{Attempt, LogLine, Outcome, Verdict};
@@ -38,11 +37,11 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         scope.account().restrictions.iter().find(|r| !r.enforced && !target.profile.may_lack(&r.name))
     {
         let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
-        return not_started(scene, &lacking.name, reason, scope.account());
+        return not_started(scene, &lacking.name, reason, &scope.account());
     }
     let invocation = match invocation(context, scene, scope.procs()) {
         Ok(invocation) => invocation,
-        Err(error) => return not_started(scene, "plan", error.to_string(), scope.account()),
+        Err(error) => return not_started(scene, "plan", error.to_string(), &scope.account()),
     };
     let deadline = Deadline {
         runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
@@ -56,7 +55,7 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     let mut requests = |operation: &str, arguments| grants.answer(operation, arguments);
     let talk = converse(&command, invocation, deadline, &context.supervisor.cancel, &mut events, &mut requests);
     let mut enforcement = talk.enforcement;
-    enforcement.restrictions.extend(scope.account().restrictions.iter().cloned());
+    enforcement.restrictions.extend(scope.account().restrictions);
     Attempt {
         number: scene.number,
         phase: scene.phase,
@@ -86,7 +85,7 @@ fn invocation(
     context: &RunContext<'_>,
     scene: &Scene<'_>,
     cgroup_procs: Vec<PathBuf>,
-) -> Result<Invocation, PathError> {
+) -> Result<Invocation, sandbox::PlanError> {
     let target = scene.target;
     let name = &target.manifest.name;
     let mut arguments = context.arguments.clone();

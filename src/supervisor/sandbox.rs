@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{ModuleName, SandboxPlan};
+use updates_protocol::{Identity, ModuleName, SandboxPlan};
 
 use super::RunContext;
 use super::target::Target;
@@ -11,11 +11,26 @@ use super::writable::{Entry, EntryState};
 use crate::config::{Layout, Machine};
 use crate::fs::PathError;
 use crate::process::CgroupLimits;
-use crate::profile::{Place, PlanInput, Profile, TopLevel, plan as resolve};
+use crate::profile::{IdentityError, Place, PlanInput, Profile, TopLevel, plan as resolve};
+
+/// Why a plan can't be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlanError {
+    /// A place can't be looked at.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The profile's user is not there.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
 
 /// The limits that a cgroup enforces.
 pub(super) fn cgroup_limits(profile: &Profile) -> CgroupLimits {
-    CgroupLimits { tasks_max: Some(profile.tasks_max), memory_max: Some(profile.memory_max) }
+    CgroupLimits {
+        tasks_max: Some(profile.tasks_max),
+        memory_max: Some(profile.memory_max),
+        cpu_quota: profile.cpu_quota,
+    }
 }
 
 /// The plan of one attempt.
@@ -24,7 +39,7 @@ pub(super) fn plan(
     target: &Target,
     writable: &[Entry],
     cgroup_procs: Vec<PathBuf>,
-) -> Result<SandboxPlan, PathError> {
+) -> Result<SandboxPlan, PlanError> {
     let layout = &context.supervisor.layout;
     let machine = layout.machine();
     let there = |place: &Place| place.source.symlink_metadata().is_ok_and(|found| !found.is_symlink());
@@ -59,10 +74,16 @@ pub(super) fn plan(
         protected: [layout.modules(), layout.settings()].into_iter().map(own).filter(there).collect(),
         hidden: vec![PathBuf::from("/var/lib/updates"), PathBuf::from("/var/backups/updates")],
         cgroup_procs,
+        identity: identity(context, target)?,
         hostname: context.hostname.clone(),
         machine,
     };
     Ok(resolve(&target.profile, &input))
+}
+
+/// Whom a module runs as on the machine that modules see.
+pub(super) fn identity(context: &RunContext<'_>, target: &Target) -> Result<Option<Identity>, IdentityError> {
+    target.profile.user.resolve(&target.manifest.name, context.supervisor.layout.root())
 }
 
 /// Where a module's state directory lies, and where the module sees it.

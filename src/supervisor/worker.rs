@@ -14,9 +14,10 @@ use super::note::Notes;
 use super::target::{Target, host};
 use super::verdict::{Host, judge};
 use super::writable::{self, Entry as Writable};
-use super::{RunContext, undo, volatile};
+use super::{RunContext, sandbox, undo, volatile};
 use crate::catalog::CatalogEntry;
-use crate::fs::create_directory;
+use crate::fs::{Root, create_directory, give};
+use crate::profile::is_dynamic;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::state::Backup;
 
@@ -205,7 +206,25 @@ impl Worker<'_> {
             return Ok(place.is_dir().then_some(declared));
         }
         create_directory(&place, 0o700).map_err(|error| error.to_string())?;
+        self.give_state(&path)?;
         Ok(Some(declared))
+    }
+
+    /// Hands the state directory to whom the module runs as. A profile may have changed since the last run.
+    fn give_state(&self, path: &Path) -> Result<(), String> {
+        let identity = sandbox::identity(self.context, self.target).map_err(|error| error.to_string())?;
+        let root = Root::open(self.context.supervisor.layout.root()).map_err(|error| error.to_string())?;
+        let present = root.status(path).map_err(|error| error.to_string())?.map_or(0, |status| status.uid);
+        let (uid, gid) = match identity {
+            // Without privilege the caller's own ids stand behind whatever user there is inside.
+            _ if !nix::unistd::geteuid().is_root() => return Ok(()),
+            Some(identity) => (identity.uid, identity.gid),
+            // What a module that is root made of its state is its own affair, unless it was not root before.
+            None if !is_dynamic(present) => return Ok(()),
+            None => (0, 0),
+        };
+        give(&root, path, uid, gid)
+            .map_err(|error| format!("cannot give {} to user {uid}: {error}", root.locate(path).display()))
     }
 
     fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {

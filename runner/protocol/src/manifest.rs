@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::object::{FieldError, Object, describe, nearest};
-use crate::{DeclaredPath, ModuleName, ProfileName, SchemaVersion, UnitName};
+use crate::{DeclaredPath, ModuleName, ProfileName, ProtectProc, SchemaVersion, UnitName};
 
 /// The largest `index.json` that is read, in bytes.
 pub const MAX_MANIFEST: usize = 1 << 20;
@@ -121,6 +121,36 @@ pub struct SandboxRequest {
     pub limit_nofile: Option<u64>,
     /// Largest file that can be written, in bytes.
     pub limit_fsize: Option<u64>,
+    /// Size of each of the private `/tmp` and `/var/tmp`, in bytes.
+    pub tmp_size: Option<u64>,
+    /// Whether `/root` and `/home` are hidden.
+    pub protect_home: Option<bool>,
+    /// What is seen of other users' processes.
+    pub protect_proc: Option<ProtectProc>,
+    /// TCP ports that may be bound.
+    pub bind_tcp_ports: Option<Vec<u16>>,
+    /// TCP ports that may be connected to.
+    pub connect_tcp_ports: Option<Vec<u16>>,
+    /// A user of the machine to run as, by name or number.
+    pub user: Option<String>,
+    /// Whether to run as a user of its own.
+    pub dynamic_user: Option<bool>,
+    /// Capabilities that stay; the profile knows their names.
+    pub capability_bounding_set: Option<Vec<String>>,
+    /// System calls and groups beside the profile's; with a `~`, without them. The profile knows their names.
+    pub system_call_filter: Vec<String>,
+    /// Address families beside the profile's; with a `~`, without them. The profile knows their names.
+    pub restrict_address_families: Vec<String>,
+    /// Whether no file becomes setuid or setgid.
+    pub restrict_suid_sgid: Option<bool>,
+    /// Whether there is no real-time scheduling.
+    pub restrict_realtime: Option<bool>,
+    /// Whether no namespace is made or entered.
+    pub restrict_namespaces: Option<bool>,
+    /// Whether the execution domain stays.
+    pub lock_personality: Option<bool>,
+    /// Whether memory is never both writable and executable.
+    pub memory_deny_write_execute: Option<bool>,
     /// Further environment variables.
     pub environment: BTreeMap<String, String>,
 }
@@ -160,7 +190,7 @@ const METADATA: [&str; 9] =
 // Keys that modules of the original carry for people and other tools; the supervisor has no use for them.
 const METADATA_SILENT: [&str; 8] =
     ["author", "maintainer", "license", "homepage", "created", "updated", "last_updated", "tags"];
-const SANDBOX: [&str; 15] = [
+const SANDBOX: [&str; 30] = [
     "profile",
     "read_write_paths",
     "read_only_paths",
@@ -175,6 +205,21 @@ const SANDBOX: [&str; 15] = [
     "cpu_quota",
     "limit_nofile",
     "limit_fsize",
+    "tmp_size",
+    "protect_home",
+    "protect_proc",
+    "bind_tcp_ports",
+    "connect_tcp_ports",
+    "user",
+    "dynamic_user",
+    "capability_bounding_set",
+    "system_call_filter",
+    "restrict_address_families",
+    "restrict_suid_sgid",
+    "restrict_realtime",
+    "restrict_namespaces",
+    "lock_personality",
+    "memory_deny_write_execute",
     "environment",
 ];
 
@@ -335,11 +380,38 @@ fn sandbox(request: &Object<'_>) -> Result<SandboxRequest, FieldError> {
         timeout_stop_sec: unsigned("timeout_stop_sec", 0, 3_600)?,
         memory_max: request.bytes("memory_max")?,
         tasks_max: unsigned("tasks_max", 1, 1_000_000)?,
-        cpu_quota: unsigned("cpu_quota", 1, 100_000)?,
+        cpu_quota: request.percent("cpu_quota")?,
         limit_nofile: unsigned("limit_nofile", 16, 1_000_000)?,
         limit_fsize: request.bytes("limit_fsize")?,
+        tmp_size: request.bytes("tmp_size")?,
+        protect_home: request.boolean("protect_home")?,
+        protect_proc: match request.string("protect_proc")? {
+            Some(text) => Some(ProtectProc::parse(text).ok_or_else(|| {
+                request.error("protect_proc", "must be \"default\", \"noaccess\", \"invisible\" or \"ptraceable\"")
+            })?),
+            None => None,
+        },
+        bind_tcp_ports: request.ports("bind_tcp_ports")?,
+        connect_tcp_ports: request.ports("connect_tcp_ports")?,
+        user: request.name_or_number("user")?,
+        dynamic_user: request.boolean("dynamic_user")?,
+        capability_bounding_set: match request.get("capability_bounding_set") {
+            Some(_) => Some(request.list("capability_bounding_set", 100, word)?),
+            None => None,
+        },
+        system_call_filter: request.list("system_call_filter", MAX_PATHS, word)?,
+        restrict_address_families: request.list("restrict_address_families", 100, word)?,
+        restrict_suid_sgid: request.boolean("restrict_suid_sgid")?,
+        restrict_realtime: request.boolean("restrict_realtime")?,
+        restrict_namespaces: request.boolean("restrict_namespaces")?,
+        lock_personality: request.boolean("lock_personality")?,
+        memory_deny_write_execute: request.boolean("memory_deny_write_execute")?,
         environment: environment(request)?,
     })
+}
+
+fn word(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.to_owned())
 }
 
 /// The `environment` of an object that describes a sandbox, a manifest's or a profile's: names of letters, digits and `_`,

@@ -89,6 +89,42 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// An unsigned integer within `range`.
+    pub fn unsigned(&self, key: &str, range: std::ops::RangeInclusive<i64>) -> Result<Option<u64>, FieldError> {
+        Ok(self.integer(key, range)?.map(i64::unsigned_abs))
+    }
+
+    /// A share of one processor in percent, 1 to 100,000: a number, or systemd's `"150%"`.
+    pub fn percent(&self, key: &str) -> Result<Option<u64>, FieldError> {
+        let Some(Value::String(text)) = self.get(key) else { return self.unsigned(key, 1..=100_000) };
+        match text.strip_suffix('%').and_then(|digits| digits.parse().ok()) {
+            Some(percent) if (1..=100_000).contains(&percent) => Ok(Some(percent)),
+            _ => Err(self.error(key, format!("{text:?} is no share of a processor; write 50 or \"50%\""))),
+        }
+    }
+
+    /// The list of port numbers at `key`, 1 to 65,535 each; an empty one is a list too.
+    pub fn ports(&self, key: &str) -> Result<Option<Vec<u16>>, FieldError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let Value::Array(items) = value else { return Err(wrong(self.field(key), "a list of port numbers", value)) };
+        if items.len() > 1000 {
+            return Err(self.error(key, format!("has {} elements, more than 1000", items.len())));
+        }
+        let port = |(index, item): (usize, &Value)| match item.as_u64().and_then(|port| u16::try_from(port).ok()) {
+            Some(port) if port != 0 => Ok(port),
+            _ => Err(wrong(format!("{}[{index}]", self.field(key)), "a port number, 1 to 65535", item)),
+        };
+        items.iter().enumerate().map(port).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A name, or a number written as such or as a name.
+    pub fn name_or_number(&self, key: &str) -> Result<Option<String>, FieldError> {
+        match self.get(key) {
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            _ => Ok(self.string(key)?.map(str::to_owned)),
+        }
+    }
+
     /// A size in bytes: a number, or a string with the suffix K, M, G or T (powers of 1024), as systemd writes sizes.
     pub fn bytes(&self, key: &str) -> Result<Option<u64>, FieldError> {
         let Some(value) = self.get(key) else { return Ok(None) };

@@ -186,6 +186,25 @@ pub enum ProtectProc {
     Ptraceable,
 }
 
+impl ProtectProc {
+    /// The word in profiles, as systemd has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProtectProc::Default => "default",
+            ProtectProc::Noaccess => "noaccess",
+            ProtectProc::Invisible => "invisible",
+            ProtectProc::Ptraceable => "ptraceable",
+        }
+    }
+
+    /// The value that a word means.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Default, Self::Noaccess, Self::Invisible, Self::Ptraceable]
+            .into_iter()
+            .find(|each| each.as_str() == text)
+    }
+}
+
 /// Whether a mount can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -43,9 +43,10 @@ pub(super) fn explain(file: &Path, error: Errno) -> String {
         }
         (Errno::ENOENT, Ok(None)) => format!("{name}: the loader that it needs does not exist in the sandbox"),
         (Errno::ENOENT, Err(_)) => format!("{name} does not exist in the sandbox"),
-        (Errno::EACCES, _) => {
-            format!("{name} or its interpreter may not be executed: make it executable with chmod +x")
-        }
+        (Errno::EACCES, _) => format!(
+            "{name} or its interpreter may not be executed: make it executable with chmod +x, in folders that the \
+             module's user may enter and its profile shows"
+        ),
         (Errno::ENOEXEC, _) => {
             format!("{name} is no program for this machine: a script needs a first line such as #!/bin/sh")
         }

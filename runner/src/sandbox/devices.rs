@@ -10,7 +10,7 @@ use updates_protocol::SetupFailure;
 
 use super::failure::{OrFail, refused};
 use super::filesystems::new_file_system;
-use super::mounts::{FileTree, HARMLESS, clone_of, open_source};
+use super::mounts::{FileTree, HARMLESS, clone_of, open_source, source_failure};
 use super::target::{Kind, Links};
 
 /// A name with the numbers that Documentation/admin-guide/devices.txt of the kernel lists for it.
@@ -87,7 +87,7 @@ fn directory(dev: &OwnedFd, name: &str, mode: RawMode) -> Result<OwnedFd, SetupF
 }
 
 fn open_device(path: &Path, device: &Device) -> Result<OwnedFd, SetupFailure> {
-    let source = open_source(path, Links::Refuse)?;
+    let source = open_source(path, Links::Refuse).map_err(|error| source_failure(path, error))?;
     let status = rustix::fs::fstat(&source).or_fail("mounts", || format!("{}", path.display()))?;
     let expected = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice
         && (major(status.st_rdev), minor(status.st_rdev)) == (device.major, device.minor);

@@ -8,7 +8,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 use updates_protocol::SetupFailure;
 
 use super::failure::OrFail;
-use super::mounts::{HARMLESS, open_source};
+use super::mounts::{HARMLESS, open_source, source_failure};
 use super::target::Links;
 
 /// A detached mount of a new file system of `kind`, with `options` as mount(8) knows them.
@@ -41,13 +41,13 @@ pub(super) fn overlay(layers: &[PathBuf], work: Option<&Path>) -> Result<OwnedFd
     let open: Vec<OwnedFd> = layers
         .iter()
         .enumerate()
-        .map(|(number, layer)| open_source(layer, if number == 0 { links } else { Links::Follow }))
+        .map(|(number, layer)| open_layer(layer, if number == 0 { links } else { Links::Follow }))
         .collect::<Result<_, _>>()?;
     // Layers go by descriptor: what was opened is what is mounted, and no path needs escaping or is too long.
     let mut paths: Vec<String> = open.iter().map(by_descriptor).collect();
     let mut attributes = HARMLESS;
     let mut upper = Vec::new();
-    let held = work.map(|work| open_source(work, Links::Refuse)).transpose()?;
+    let held = work.map(|work| open_layer(work, Links::Refuse)).transpose()?;
     match &held {
         Some(work) => {
             upper = vec![("upperdir", paths.remove(0)), ("workdir", by_descriptor(work))];
@@ -67,6 +67,10 @@ pub(super) fn overlay(layers: &[PathBuf], work: Option<&Path>) -> Result<OwnedFd
             })
         }
     }
+}
+
+fn open_layer(layer: &Path, links: Links) -> Result<OwnedFd, SetupFailure> {
+    open_source(layer, links).map_err(|error| source_failure(layer, error))
 }
 
 fn by_descriptor(directory: &OwnedFd) -> String {

@@ -1,7 +1,7 @@
 //! Resource limits, setrlimit(2).
 
 use rustix::io::Errno;
-use rustix::process::{Resource as Rlimit, Rlimit as Value, getrlimit, getuid, setrlimit};
+use rustix::process::{Resource as Rlimit, Rlimit as Value, getrlimit, setrlimit};
 use updates_protocol::{Enforcement, Limit, Resource, SetupFailure};
 
 use super::failure::OrFail;
@@ -16,13 +16,14 @@ impl Limits {
         Self { limits: limits.to_vec() }
     }
 
-    /// Needs to run before capabilities are dropped, for a limit above the inherited one.
-    pub(super) fn apply(&self, enforcement: &mut Enforcement) -> Result<(), SetupFailure> {
+    /// Needs to run before capabilities are dropped, for a limit above the inherited one; `ordinary` is whether the user
+    /// that comes after it is not root.
+    pub(super) fn apply(&self, ordinary: bool, enforcement: &mut Enforcement) -> Result<(), SetupFailure> {
         let mut applied = Vec::new();
         for &Limit { resource, value } in &self.limits {
             let (rlimit, name) = named(resource);
             let value = set(rlimit, value).or_fail("limits", || format!("{name}={value}"))?;
-            if resource == Resource::Nproc && getuid().is_root() {
+            if resource == Resource::Nproc && !ordinary {
                 // copy_process() in kernel/fork.c exempts the first user of the machine. In a user namespace `root` is
                 // somebody else, but saying less than what holds is the safe side.
                 enforcement

@@ -2,18 +2,22 @@
 //!
 //! Three processes take part. The runner stays outside and only prepares and forks; init, pid 1 of the new pid
 //! namespace, builds what needs privilege (the file tree above all); the module's own process gives privilege up and
-//! becomes the module. Landlock and seccomp belong into files of their own beside these.
+//! becomes the module.
 
 mod cgroups;
 mod devices;
 mod failure;
 mod filesystems;
+mod identity;
+mod landlock;
 mod limits;
+mod links;
 mod mounts;
 mod namespaces;
 mod privileges;
 mod proc;
 mod stages;
+mod system_calls;
 mod target;
 
 pub use failure::OrFail;

@@ -13,10 +13,11 @@ use rustix::mount::{
     MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount,
     open_tree, unmount,
 };
-use updates_protocol::{Access, Enforcement, Mount, SetupFailure};
+use updates_protocol::{Access, Enforcement, Mount, ProtectProc, SetupFailure};
 
 use super::failure::{OrFail, refused};
 use super::filesystems::{overlay, tmpfs};
+use super::links::follow;
 use super::target::{Kind, Links, Root, kind_of};
 use crate::kernel::mount_setattr;
 
@@ -32,6 +33,8 @@ const ROOT_SIZE: u64 = 64 << 20;
 pub(super) struct FileTree {
     pub(super) root: Root,
     scratch: Scratch,
+    /// What the module can write that lasts, on the machine.
+    writable_sources: Vec<PathBuf>,
     summary: Summary,
 }
 
@@ -44,7 +47,7 @@ pub(super) struct Summary {
     private_tmp: bool,
     hidden: usize,
     devices: bool,
-    proc: bool,
+    proc: Option<ProtectProc>,
 }
 
 impl FileTree {
@@ -57,7 +60,10 @@ impl FileTree {
         let mount = tmpfs(ROOT_SIZE, 0o755, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
         move_mount(&mount, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .or_fail("mounts", || "attaching the new root".to_owned())?;
-        let mut tree = Self { scratch: Scratch::new(&mount)?, root: Root::new(mount)?, summary: Summary::default() };
+        let (sources, targets) = mounts.iter().filter_map(lasting).unzip();
+        let scratch = Scratch::new(&mount)?;
+        let mut tree =
+            Self { scratch, root: Root::new(mount, targets)?, writable_sources: sources, summary: Summary::default() };
         for mount in mounts {
             tree.apply(mount)?;
         }
@@ -90,9 +96,9 @@ impl FileTree {
                 self.summary.hidden += 1;
                 self.mask(target)
             }
-            Mount::Proc { .. } => {
-                self.summary.proc = true;
-                self.mount_proc()
+            Mount::Proc { protect } => {
+                self.summary.proc = Some(*protect);
+                self.mount_proc(*protect)
             }
             Mount::Dev => {
                 self.summary.devices = true;
@@ -102,12 +108,21 @@ impl FileTree {
     }
 
     fn bind(&mut self, source: &Path, target: &Path, access: Access) -> Result<(), SetupFailure> {
-        // A module could have replaced a part of the way to something writable by a link, in an earlier run.
+        // A module could have replaced a part of the way by a link, in an earlier run; to something writable another
+        // module could have, too.
         let (links, attributes) = match access {
-            Access::ReadOnly => (Links::Follow, READ_ONLY),
+            Access::ReadOnly => (Links::FollowUnplanted, READ_ONLY),
             Access::ReadWrite => (Links::Refuse, HARMLESS),
         };
-        let opened = open_source(source, links)?;
+        let opened = match open_source(source, Links::Refuse) {
+            Err(Errno::LOOP) if links == Links::FollowUnplanted => {
+                let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                    .or_fail("mounts", || "opening /".to_owned())?;
+                follow(root.as_fd(), source, &self.writable_sources)
+            }
+            opened => opened,
+        };
+        let opened = opened.map_err(|error| source_failure(source, error))?;
         let place = self.root.place(target, kind_of(&opened, source)?, links)?;
         self.attach(&clone_of(&opened, attributes, source)?, &place, target)?;
         match access {
@@ -178,26 +193,38 @@ impl Summary {
         if self.devices {
             enforcement.enforced("private_devices", "tmpfs with the harmless devices");
         }
-        if self.proc {
+        if let Some(protect) = self.proc {
             enforcement.enforced("private_proc", "of the own pid namespace; kernel settings read-only");
+            let hidepid = match protect {
+                ProtectProc::Default => return,
+                ProtectProc::Noaccess => "hidepid=noaccess",
+                ProtectProc::Invisible => "hidepid=invisible",
+                ProtectProc::Ptraceable => "hidepid=ptraceable",
+            };
+            enforcement.enforced("protect_proc", hidepid);
         }
     }
 }
 
 /// Opens a path of the machine without following magic links, nor, for something writable, any other link.
-pub(super) fn open_source(path: &Path, links: Links) -> Result<OwnedFd, SetupFailure> {
-    let mut resolve = ResolveFlags::NO_MAGICLINKS;
-    if links == Links::Refuse {
-        resolve |= ResolveFlags::NO_SYMLINKS;
-    }
+pub(super) fn open_source(path: &Path, links: Links) -> Result<OwnedFd, Errno> {
+    let resolve = if links == Links::Follow { ResolveFlags::NO_MAGICLINKS } else { ResolveFlags::NO_SYMLINKS };
     openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
-        .map_err(|error| source_failure(path, error))
 }
 
-fn source_failure(path: &Path, error: Errno) -> SetupFailure {
+// What the module can write and what is there when it is gone, as source and target.
+fn lasting(mount: &Mount) -> Option<(PathBuf, PathBuf)> {
+    match mount {
+        Mount::Bind { source, target, access: Access::ReadWrite } => Some((source.clone(), target.clone())),
+        Mount::Overlay { layers, work: Some(_), target } => Some((layers.first()?.clone(), target.clone())),
+        _ => None,
+    }
+}
+
+pub(super) fn source_failure(path: &Path, error: Errno) -> SetupFailure {
     let reason = match error {
         Errno::LOOP => format!(
-            "{} is reached through a symbolic link, which nothing writable may be; name the path that it leads to",
+            "{} is reached through a symbolic link that a module could have made; name the path that it leads to",
             path.display()
         ),
         error => format!("source {}: {error}", path.display()),

@@ -1,13 +1,15 @@
 //! The namespaces: which ones, what goes wrong when they are created, and what has to be set up in them at once.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use nix::libc;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{getegid, geteuid};
-use rustix::thread::{CapabilitySet, capabilities};
-use updates_protocol::{Enforcement, SetupFailure};
+use rustix::thread::{CapabilitySet, LinkNameSpaceType, capabilities, move_into_link_name_space};
+use updates_protocol::{Enforcement, SandboxPlan, SetupFailure};
 
 use super::failure::{OrFail, refused};
 use super::stages::ALWAYS;
@@ -15,17 +17,39 @@ use crate::kernel::{self, Forked};
 
 #[derive(Debug)]
 pub(super) struct Namespaces {
-    private_network: bool,
-    /// Whose ids become 0 inside; none where the runner has the privilege to do without a user namespace.
+    network: Network,
+    /// Whose ids are mapped inside; none where the runner has the privilege to do without a user namespace.
     user: Option<(u32, u32)>,
 }
 
+#[derive(Debug)]
+enum Network {
+    Host,
+    New,
+    Premade(OwnedFd),
+}
+
 impl Namespaces {
-    pub(super) fn new(private_network: bool) -> Self {
+    pub(super) fn open(plan: &SandboxPlan) -> Result<Self, SetupFailure> {
         let privileged = geteuid().is_root()
             && capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
         let user = (!privileged).then(|| (geteuid().as_raw(), getegid().as_raw()));
-        Self { private_network, user }
+        let network = match (plan.private_network, &plan.network_namespace) {
+            (false, None) => Network::Host,
+            (false, Some(_)) => return refused("plan", "network_namespace: only goes with private_network"),
+            (true, None) => Network::New,
+            (true, Some(path)) if user.is_none() => Network::Premade(network_namespace(path)?),
+            (true, Some(path)) => {
+                let path = path.display();
+                return refused("plan", format!("network_namespace {path}: entering one needs root; leave it out"));
+            }
+        };
+        Ok(Self { network, user })
+    }
+
+    /// Whether ids inside stand for the caller's, in a user namespace.
+    pub(super) fn mapped(&self) -> bool {
+        self.user.is_some()
     }
 
     /// `cgroup` is where init is born; with `cgroup_namespace`, the cgroups it is born into are the ones it stays in.
@@ -34,7 +58,7 @@ impl Namespaces {
         if cgroup_namespace {
             flags |= libc::CLONE_NEWCGROUP;
         }
-        if self.private_network {
+        if matches!(self.network, Network::New) {
             flags |= libc::CLONE_NEWNET;
         }
         if self.user.is_some() {
@@ -59,27 +83,29 @@ impl Namespaces {
         })
     }
 
-    /// Makes the caller's ids 0 inside, so that modules see the same ids with and without root.
-    pub(super) fn map_identity(&self) -> Result<(), SetupFailure> {
+    /// Gives the caller's ids the planned numbers inside, so that modules see the same ids with and without root.
+    pub(super) fn map_identity(&self, (inner_uid, inner_gid): (u32, u32)) -> Result<(), SetupFailure> {
         let Some((uid, gid)) = self.user else { return Ok(()) };
         // The kernel wants setgroups denied before an unprivileged process may map groups, see user_namespaces(7).
         for (file, line) in [
             ("/proc/self/setgroups", "deny".to_owned()),
-            ("/proc/self/uid_map", format!("0 {uid} 1")),
-            ("/proc/self/gid_map", format!("0 {gid} 1")),
+            ("/proc/self/uid_map", format!("{inner_uid} {uid} 1")),
+            ("/proc/self/gid_map", format!("{inner_gid} {gid} 1")),
         ] {
             std::fs::write(file, line).or_fail("user_namespace", || format!("writing {file}"))?;
         }
         Ok(())
     }
 
-    /// Sets the host name and brings loopback up.
+    /// Sets the host name, and enters the premade network or brings loopback up in a new one.
     pub(super) fn settle(&self, hostname: &str) -> Result<(), SetupFailure> {
         rustix::system::sethostname(hostname.as_bytes()).or_fail("hostname", || format!("setting it to {hostname}"))?;
-        if self.private_network {
-            loopback_up().or_fail("private_network", || "bringing loopback up".to_owned())?;
+        match &self.network {
+            Network::Host => Ok(()),
+            Network::New => loopback_up().or_fail("private_network", || "bringing loopback up".to_owned()),
+            Network::Premade(file) => move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                .or_fail("private_network", || "entering the premade network namespace".to_owned()),
         }
-        Ok(())
     }
 
     pub(super) fn report(&self, enforcement: &mut Enforcement) {
@@ -90,10 +116,29 @@ impl Namespaces {
         enforcement.enforced("mount_namespace", "CLONE_NEWNS, private propagation");
         enforcement.enforced("ipc_namespace", "CLONE_NEWIPC");
         enforcement.enforced("uts_namespace", "CLONE_NEWUTS");
-        if self.private_network {
-            enforcement.enforced("private_network", "CLONE_NEWNET, loopback alone");
+        match self.network {
+            Network::Host => {}
+            Network::New => enforcement.enforced("private_network", "CLONE_NEWNET, loopback alone"),
+            Network::Premade(_) => enforcement.enforced("private_network", "setns, a premade one with loopback alone"),
         }
     }
+}
+
+// A magic link of /proc, so openat2(2) with its refusals does not fit; the supervisor alone names it, and what was
+// opened is checked instead.
+fn network_namespace(path: &Path) -> Result<OwnedFd, SetupFailure> {
+    const NSFS_MAGIC: u64 = 0x6e73_6673; // linux/magic.h
+    let about = || format!("network_namespace {}", path.display());
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+        .or_fail("private_network", about)?;
+    let kind = rustix::fs::fstatfs(&file).or_fail("private_network", about)?.f_type as u64;
+    // The request means something else to other files.
+    if kind == NSFS_MAGIC
+        && kernel::namespace_type(file.as_fd()).or_fail("private_network", about)? == libc::CLONE_NEWNET
+    {
+        return Ok(file);
+    }
+    refused("private_network", format!("{}: is no network namespace", about()))
 }
 
 // RTM_NEWLINK of rtnetlink(7): interface 1, which in a new network namespace is loopback, gets IFF_UP.

@@ -2,8 +2,8 @@
 
 use rustix::io::Errno;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_no_new_privs,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
 };
 use updates_protocol::{Enforcement, SetupFailure};
 
@@ -38,12 +38,24 @@ impl Privileges {
         Ok(())
     }
 
-    /// Reduces every set of this process for good.
-    ///
-    /// The bounding set comes first, because dropping from it needs CAP_SETPCAP. It also is what holds after exec: user
-    /// 0 gets back whatever it contains.
+    /// An ordinary user keeps none, whatever the plan lists: there is no set from which exec would give it any.
+    pub(super) fn keep_none(&mut self) {
+        self.kept = CapabilitySet::empty();
+    }
+
+    /// Drops from the bounding set, which is what holds after exec: user 0 gets back whatever it contains. Needs
+    /// CAP_SETPCAP, so it comes before the user changes.
+    pub(super) fn bound(&self) -> Result<(), SetupFailure> {
+        // A program that keeps capabilities over a change of user, or hands them on to others, is none of a module's.
+        let locked = CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+            | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+            | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+        set_capabilities_secure_bits(locked).or_fail("capabilities", || "locking the securebits".to_owned())?;
+        bound(self.kept)
+    }
+
+    /// Reduces every other set of this process for good.
     pub(super) fn drop_capabilities(&self, enforcement: &mut Enforcement) -> Result<(), SetupFailure> {
-        bound(self.kept)?;
         clear_ambient_capability_set().or_fail("capabilities", || "clearing the ambient set".to_owned())?;
         let kept = reduce(self.kept)?;
         let names: Vec<String> = kept.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();

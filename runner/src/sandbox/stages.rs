@@ -6,9 +6,11 @@
 //! 1. init is born into the namespaces and the cgroup, so that nothing it does happens outside of them.
 //! 2. Identity before everything else: in a user namespace no capability works before the maps are written.
 //! 3. Host name, loopback and the file tree need CAP_SYS_ADMIN and CAP_NET_ADMIN, so they come while init has them.
-//! 4. The module's process is forked from init and drops what is left: keyring, limits and bounding set first, because
-//!    they need privilege; then the capabilities themselves; `no_new_privs` last, so that it vouches for all of it.
+//! 4. The module's process is forked from init and gives up what is left: limits, securebits and the bounding set first,
+//!    because they need privilege; then the user, the keyring, which is to belong to that user, and the capabilities;
+//!    `no_new_privs` next, so that it vouches for all of it, and so that Landlock needs no privilege.
 //! 5. The report is made from what each step returned, never from the plan.
+//! 6. The system call filter is last, because it binds the runner's own steps as well.
 
 use std::path::Path;
 
@@ -18,10 +20,13 @@ use updates_protocol::{Enforcement, Mount, SandboxPlan, SetupFailure};
 
 use super::cgroups::Cgroups;
 use super::failure::{OrFail, refused};
+use super::identity::Identity;
+use super::landlock::Landlock;
 use super::limits::Limits;
 use super::mounts::FileTree;
 use super::namespaces::Namespaces;
 use super::privileges::Privileges;
+use super::system_calls::Filter;
 use super::target::check_target;
 use crate::kernel::Forked;
 
@@ -32,8 +37,10 @@ pub struct Sandbox {
     plan: SandboxPlan,
     namespaces: Namespaces,
     cgroups: Cgroups,
+    identity: Identity,
     limits: Limits,
     privileges: Privileges,
+    filter: Filter,
 }
 
 impl Sandbox {
@@ -55,22 +62,24 @@ impl Sandbox {
                 Mount::Proc { .. } | Mount::Dev => {}
             }
         }
-        let pending = plan.identity.is_some()
-            || plan.network_namespace.is_some()
-            || plan.landlock.is_some()
-            || plan.system_call_filter.is_some()
-            || plan.trace;
-        if pending {
+        if plan.trace {
             return refused("plan", "asks for a restriction that this runner can't apply yet");
         }
         if plan.hostname.is_empty() || plan.hostname.len() > 64 {
             return refused("plan", format!("host name '{}': must be of 1 to 64 bytes", plan.hostname));
         }
+        let identity = Identity::parse(plan.identity.as_ref())?;
+        let mut privileges = Privileges::parse(&plan.capability_bounding_set)?;
+        if identity.is_ordinary() {
+            privileges.keep_none();
+        }
         Ok(Self {
-            namespaces: Namespaces::new(plan.private_network),
+            namespaces: Namespaces::open(&plan)?,
             cgroups: Cgroups::open(&plan.cgroup_procs)?,
             limits: Limits::new(&plan.limits),
-            privileges: Privileges::parse(&plan.capability_bounding_set)?,
+            filter: Filter::prepare(plan.system_call_filter.as_ref(), plan.best_effort.contains("system_call_filter"))?,
+            identity,
+            privileges,
             plan,
         })
     }
@@ -85,14 +94,24 @@ impl Sandbox {
         let mut enforcement = Enforcement::default();
         // What is created has the mode that is asked for, whatever mask the supervisor was started with.
         rustix::process::umask(Mode::empty());
-        self.namespaces.map_identity()?;
+        self.namespaces.map_identity(self.identity.ids())?;
         // The version 1 hierarchies are mounted on the machine, so this comes before its file tree is left.
         self.cgroups.join()?;
         self.namespaces.settle(&self.plan.hostname)?;
         self.namespaces.report(&mut enforcement);
         self.cgroups.report(&mut enforcement);
         FileTree::build(&self.plan.mounts)?.seal()?.report(&mut enforcement);
-        Ok(Entered { plan: self.plan, limits: self.limits, privileges: self.privileges, enforcement })
+        let landlock = Landlock::prepare(self.plan.landlock.as_ref(), &self.plan.best_effort)?;
+        Ok(Entered {
+            plan: self.plan,
+            mapped: self.namespaces.mapped(),
+            identity: self.identity,
+            limits: self.limits,
+            privileges: self.privileges,
+            landlock,
+            filter: self.filter,
+            enforcement,
+        })
     }
 }
 
@@ -101,24 +120,62 @@ impl Sandbox {
 #[must_use]
 pub struct Entered {
     plan: SandboxPlan,
+    mapped: bool,
+    identity: Identity,
     limits: Limits,
     privileges: Privileges,
+    landlock: Landlock,
+    filter: Filter,
     enforcement: Enforcement,
 }
 
 impl Entered {
-    /// For the module's process alone, right before exec: applies what concerns one process and its descendants.
-    pub fn confine(self) -> Result<Enforcement, SetupFailure> {
+    /// For the module's process alone, with its standard descriptors in place: applies what concerns one process and
+    /// its descendants, all but the last step.
+    pub fn confine(self) -> Result<Confined, SetupFailure> {
         let mut enforcement = self.enforcement;
         // A session without terminal: nothing to push keystrokes into (CVE-2017-5226), and kill(0) stays inside.
         rustix::process::setsid().or_fail("session", || "setsid".to_owned())?;
         enforcement.enforced("terminal", "a session of its own");
         enter_directory(&self.plan)?;
         rustix::process::umask(Mode::from_raw_mode(self.plan.umask & 0o777));
+        self.limits.apply(self.identity.is_ordinary(), &mut enforcement)?;
+        self.identity.own_pipes()?;
+        self.privileges.bound()?;
+        self.identity.assume(self.mapped, &mut enforcement)?;
         self.privileges.drop_keyring(&mut enforcement)?;
-        self.limits.apply(&mut enforcement)?;
         self.privileges.drop_capabilities(&mut enforcement)?;
-        Ok(enforcement)
+        self.landlock.restrict(&mut enforcement)?;
+        Ok(Confined { filter: self.filter, enforcement })
+    }
+}
+
+/// The module's process with nothing left to apply but the system call filter.
+#[derive(Debug)]
+#[must_use]
+pub struct Confined {
+    filter: Filter,
+    enforcement: Enforcement,
+}
+
+impl Confined {
+    /// What was applied, to be added to.
+    pub fn enforcement(&mut self) -> &mut Enforcement {
+        &mut self.enforcement
+    }
+
+    /// The last step before exec. `prepare` makes the report, which already counts the filter, because after it there
+    /// may be no system call left for that; when the filter can't be installed, the report is thrown away.
+    pub fn close<T>(mut self, prepare: impl FnOnce(Enforcement) -> T) -> Result<T, SetupFailure> {
+        if let Some(summary) = self.filter.summary.take() {
+            self.enforcement.enforced("system_call_filter", summary);
+        }
+        if let Some(why) = self.filter.missing.take() {
+            self.enforcement.missing("system_call_filter", why);
+        }
+        let report = prepare(self.enforcement);
+        self.filter.install()?;
+        Ok(report)
     }
 }
 

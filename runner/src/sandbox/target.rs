@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use updates_protocol::SetupFailure;
 
 use super::failure::{OrFail, refused};
+use super::links::follow;
 
 const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
@@ -25,6 +26,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
     Follow,
+    /// Only where the module can't write.
+    FollowUnplanted,
     Refuse,
 }
 
@@ -33,6 +36,8 @@ pub(super) enum Links {
 pub(super) struct Root {
     mount: OwnedFd,
     own: Vec<u64>,
+    /// What the module can write that lasts, inside.
+    writable: Vec<PathBuf>,
 }
 
 /// Refuses targets that could not be reached by going down from the root.
@@ -47,8 +52,8 @@ pub(super) fn check_target(target: &Path) -> Result<(), SetupFailure> {
 
 impl Root {
     /// `mount` is the new root's own file system.
-    pub(super) fn new(mount: OwnedFd) -> Result<Self, SetupFailure> {
-        let mut root = Self { own: Vec::new(), mount };
+    pub(super) fn new(mount: OwnedFd, writable: Vec<PathBuf>) -> Result<Self, SetupFailure> {
+        let mut root = Self { own: Vec::new(), mount, writable };
         let device = device(root.mount.as_fd(), Path::new("/"))?;
         root.own.push(device);
         Ok(root)
@@ -68,8 +73,10 @@ impl Root {
     /// The place of `target`, which must exist.
     pub(super) fn find(&self, target: &Path, links: Links) -> Result<OwnedFd, Errno> {
         let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        if links == Links::Refuse {
-            resolve |= ResolveFlags::NO_SYMLINKS;
+        match links {
+            Links::Follow => {}
+            Links::FollowUnplanted => return follow(self.mount.as_fd(), target, &self.writable),
+            Links::Refuse => resolve |= ResolveFlags::NO_SYMLINKS,
         }
         openat2(&self.mount, target, PLACE, Mode::empty(), resolve)
     }
@@ -86,7 +93,7 @@ impl Root {
         match self.find(target, links) {
             Ok(place) => Ok(place),
             Err(Errno::NOENT) => self.make(target, kind, links),
-            Err(Errno::LOOP) if links == Links::Refuse => refused(
+            Err(Errno::LOOP) if links != Links::Follow => refused(
                 "mounts",
                 format!("{} is reached through a symbolic link; name the path that it leads to", target.display()),
             ),

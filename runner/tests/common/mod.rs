@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use nix::libc;
 use serde_json::{Map, Value, json};
 use updates_protocol::{
     Access, CancelReason, Enforcement, Entry, Exit, Invocation, Level, LogSource, ModuleInvocation, Mount, PROTOCOL,
@@ -260,6 +261,21 @@ impl Run {
         self
     }
 
+    /// What enforces the restriction `name`.
+    pub fn enforced(&self, name: &str) -> Option<&str> {
+        self.restriction(name, true)
+    }
+
+    /// Why the restriction `name` is not enforced.
+    pub fn missing(&self, name: &str) -> Option<&str> {
+        self.restriction(name, false)
+    }
+
+    fn restriction(&self, name: &str, enforced: bool) -> Option<&str> {
+        let mut restrictions = self.enforcement.as_ref()?.restrictions.iter();
+        restrictions.find(|each| each.name == name && each.enforced == enforced).map(|each| each.by.as_str())
+    }
+
     /// The set-up failed in this step; why.
     #[track_caller]
     pub fn failed_in(&self, step: &str) -> &str {
@@ -269,6 +285,49 @@ impl Run {
         &failure.reason
     }
 }
+
+/// A program for seccomp(2) that answers the system calls of `rules` with their action and all others with `default`,
+/// as a plan carries it.
+pub fn filter(rules: &[(libc::c_long, u32)], default: u32) -> String {
+    let architecture = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
+    let (load, equal, give) = (0x20, 0x15, 0x06);
+    let mut program = vec![(load, 0, 0, 4), (equal, 1, 0, architecture), (give, 0, 0, 0x8000_0000), (load, 0, 0, 0)];
+    for (number, action) in rules {
+        program.extend([(equal, 0, 1, *number as u32), (give, 0, 0, *action)]);
+    }
+    program.push((give, 0, 0, default));
+    let bytes = program.into_iter().flat_map(|(code, jt, jf, k): (u16, u8, u8, u32)| {
+        let ([c0, c1], [k0, k1, k2, k3]) = (code.to_ne_bytes(), k.to_ne_bytes());
+        [c0, c1, jt, jf, k0, k1, k2, k3]
+    });
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a filter answers when the system call is to go through.
+pub const ALLOW: u32 = 0x7fff_0000;
+
+/// What a filter answers when the system call is to fail with `errno`.
+pub fn fail_with(errno: libc::c_int) -> u32 {
+    0x0005_0000 | errno as u32
+}
+
+/// The runner on a kernel where the system call `number` fails with `errno`.
+pub fn runner_without(number: libc::c_long, errno: libc::c_int) -> Command {
+    let mut command = Command::new("python3");
+    let program = filter(&[(number, fail_with(errno))], ALLOW);
+    command.args(["-I", "-S", "-c", RESTRICTED, &program]).arg(runner().get_program());
+    command
+}
+
+const RESTRICTED: &str = r#"
+import ctypes, os, sys
+program = bytes.fromhex(sys.argv[1])
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(22, 2, ctypes.byref(Program(len(program) // 8, program)), 0, 0) == 0
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
 
 const HOST: &str = r#"
 import json, os, socket, sys
