@@ -1,4 +1,4 @@
-//! One runner process: spawn, converse, deadline, outcome; and the cgroup that bounds it.
+//! One runner process: spawn, converse, deadline, outcome; the cgroup that bounds it, and the network it is lent.
 
 mod cancel;
 mod cgroup;
@@ -9,6 +9,7 @@ mod facts;
 mod hearing;
 mod hierarchy;
 mod log_budget;
+mod namespace;
 mod outbox;
 mod runner;
 mod stage;
@@ -20,4 +21,5 @@ pub use cgroup::{CgroupLimits, CgroupScope, LimitHit};
 pub use conversation::{Conversation, Deadline, Requests, converse};
 pub use event::{Event, LogEntry};
 pub use hierarchy::CgroupHierarchy;
+pub use namespace::{NetworkNamespace, NetworkNamespaces};
 pub use runner::RunnerCommand;
