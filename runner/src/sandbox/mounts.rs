@@ -35,6 +35,8 @@ pub(super) struct FileTree {
     scratch: Scratch,
     /// What the module can write that lasts, on the machine.
     writable_sources: Vec<PathBuf>,
+    /// Directories that are mounted on themselves.
+    pub(super) pinned: Vec<PathBuf>,
     summary: Summary,
 }
 
@@ -62,8 +64,9 @@ impl FileTree {
             .or_fail("mounts", || "attaching the new root".to_owned())?;
         let (sources, targets) = mounts.iter().filter_map(lasting).unzip();
         let scratch = Scratch::new(&mount)?;
-        let mut tree =
-            Self { scratch, root: Root::new(mount, targets)?, writable_sources: sources, summary: Summary::default() };
+        let root = Root::new(mount, targets)?;
+        let (pinned, summary) = (Vec::new(), Summary::default());
+        let mut tree = Self { scratch, root, writable_sources: sources, pinned, summary };
         for mount in mounts {
             tree.apply(mount)?;
         }
@@ -71,6 +74,13 @@ impl FileTree {
     }
 
     fn apply(&mut self, mount: &Mount) -> Result<(), SetupFailure> {
+        match mount {
+            Mount::Bind { target, access: Access::ReadOnly, .. }
+            | Mount::Overlay { target, work: None, .. }
+            | Mount::File { target, .. }
+            | Mount::Inaccessible { target } => self.pin_above(target)?,
+            _ => {}
+        }
         match mount {
             Mount::Bind { source, target, access } => self.bind(source, target, *access),
             Mount::Overlay { layers, work, target } => {
