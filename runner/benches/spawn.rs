@@ -26,6 +26,9 @@ use updates_protocol::{
 
 const ROUNDS: usize = 400;
 
+/// A name, and one start.
+type Contender<'a> = (&'static str, Box<dyn Fn() + 'a>);
+
 fn main() {
     let program = std::env::var("RUNNER").unwrap_or_else(|_| env!("CARGO_BIN_EXE_updates-runner").to_owned());
     let elsewhere = Elsewhere::new();
@@ -37,7 +40,7 @@ fn main() {
     module.invocation.sandbox.network_namespace = Some(elsewhere.file());
     let full = start_line(&module);
 
-    let mut contenders: Vec<(&str, Box<dyn Fn()>)> = vec![
+    let mut contenders: Vec<Contender<'_>> = vec![
         ("bubblewrap", Box::new(bubblewrap)),
         ("runner, default sandbox", Box::new(|| run(&program, &full))),
         ("the same, network made", Box::new(|| run(&program, &new_network))),
