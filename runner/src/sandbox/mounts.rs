@@ -222,8 +222,8 @@ pub(super) fn open_source(path: &Path, links: Links) -> Result<OwnedFd, Errno> {
     openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
-// What the module can write and what is there when it is gone, as source and target.
-fn lasting(mount: &Mount) -> Option<(PathBuf, PathBuf)> {
+/// What the module can write and what is there when it is gone, as source and target.
+pub(super) fn lasting(mount: &Mount) -> Option<(PathBuf, PathBuf)> {
     match mount {
         Mount::Bind { source, target, access: Access::ReadWrite } => Some((source.clone(), target.clone())),
         Mount::Overlay { layers, work: Some(_), target } => Some((layers.first()?.clone(), target.clone())),
