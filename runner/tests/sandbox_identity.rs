@@ -6,12 +6,11 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use common::{Module, runner};
+use common::{Elsewhere, Module, runner};
 use updates_protocol::{Identity, Limit, Mount, ProtectProc, Resource};
 
 fn as_user(commands: &str) -> Module {
@@ -153,35 +152,13 @@ fn what_proc_tells_of_the_kernel_is_hidden_or_read_only() {
     assert_eq!(module.run().succeeded().stdout(), ["end"]);
 }
 
-/// A process in a network namespace of its own, which lives until it is dropped.
-struct Elsewhere(Child);
-
-impl Elsewhere {
-    fn new() -> Self {
-        let mut command = Command::new("unshare");
-        command.args(["-n", "sh", "-c", "echo ready; read -r _"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self(child)
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().unwrap();
-    }
-}
-
 #[test]
 fn a_premade_network_is_entered() {
     let elsewhere = Elsewhere::new();
-    let file = format!("/proc/{}/ns/net", elsewhere.0.id());
+    let file = elsewhere.file();
     let mut module = Module::shell("readlink /proc/self/ns/net; grep -c : /proc/net/dev");
     module.plan().private_network = true;
-    module.plan().network_namespace = Some(file.clone().into());
+    module.plan().network_namespace = Some(file.clone());
     let run = module.run().succeeded();
     assert_eq!(run.stdout()[0], fs::read_link(&file).unwrap().to_str().unwrap());
     assert!(run.enforced("private_network").unwrap().contains("premade"));

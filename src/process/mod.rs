@@ -1,4 +1,4 @@
-//! One runner process: spawn, converse, deadline, outcome; and the cgroup that bounds it.
+//! One runner process: spawn, converse, deadline, outcome; the cgroup that bounds it, and the network it is lent.
 
 mod cancel;
 mod cgroup;
@@ -10,6 +10,7 @@ mod facts;
 mod hearing;
 mod hierarchy;
 mod log_budget;
+mod namespace;
 mod outbox;
 mod runner;
 mod stage;
@@ -23,4 +24,5 @@ pub use cgroup_limit::{CgroupLimits, LimitHit};
 pub use conversation::{Conversation, Deadline, Requests, converse};
 pub use event::{Event, LogEntry};
 pub use hierarchy::CgroupHierarchy;
+pub use namespace::{NetworkNamespace, NetworkNamespaces};
 pub use runner::RunnerCommand;

@@ -14,7 +14,7 @@ use super::note::Notes;
 use super::sandbox;
 use super::target::Target;
 use super::writable::Entry as Writable;
-use crate::process::{self, Deadline, LimitHit, RunnerCommand, converse};
+use crate::process::{self, Deadline, LimitHit, NetworkNamespace, RunnerCommand, converse};
 use crate::profile::Profile;
 use crate::record::{Attempt, LogLine, Outcome, Verdict};
 
@@ -39,10 +39,15 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
         return not_started(scene, &lacking.name, reason, &scope.account());
     }
-    let invocation = match invocation(context, scene, scope.procs()) {
+    let mut invocation = match invocation(context, scene, scope.procs()) {
         Ok(invocation) => invocation,
         Err(error) => return not_started(scene, "plan", error.to_string(), &scope.account()),
     };
+    let plan = &mut invocation.sandbox;
+    let network = if plan.private_network { context.networks.take() } else { None };
+    plan.network_namespace = network.as_ref().map(NetworkNamespace::path);
+    let could_change_it =
+        plan.capability_bounding_set.iter().any(|name| ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"].contains(&name.as_str()));
     let deadline = Deadline {
         runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
         timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),
@@ -54,6 +59,11 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     let mut events = |event| forward(event, scene, deadline, notes);
     let mut requests = |operation: &str, arguments| grants.answer(operation, arguments);
     let talk = converse(&command, invocation, deadline, &context.supervisor.cancel, &mut events, &mut requests);
+    // A runner that came to its end has waited for every process of the sandbox.
+    let orderly = matches!(talk.outcome, Outcome::Reported { .. } | Outcome::Exited { .. });
+    if let Some(network) = network.filter(|_| orderly && !could_change_it) {
+        context.networks.give_back(network);
+    }
     let mut enforcement = talk.enforcement;
     enforcement.restrictions.extend(scope.account().restrictions);
     Attempt {

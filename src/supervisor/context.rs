@@ -8,7 +8,7 @@ use updates_protocol::{RunId, UnitName};
 use crate::catalog::Catalog;
 use crate::config::{Config, Layout};
 use crate::fs::{IoContext, PathError};
-use crate::process::{CancelToken, CgroupHierarchy};
+use crate::process::{CancelToken, CgroupHierarchy, NetworkNamespaces};
 use crate::profile::TopLevel;
 use crate::service::Systemd;
 use crate::state::Store;
@@ -62,6 +62,8 @@ pub(super) struct RunContext<'a> {
     pub(super) catalog: &'a Catalog,
     checkpoints: Option<&'a Store>,
     pub(super) cgroups: CgroupHierarchy,
+    /// Lent to the modules without a network.
+    pub(super) networks: NetworkNamespaces,
     /// What is in `/` of this machine: read once a run.
     pub(super) host_top: Vec<TopLevel>,
     /// What reaches `main(args)`.
@@ -96,6 +98,7 @@ impl<'a> RunContext<'a> {
             check: checkpoints.is_none(),
             checkpoints,
             cgroups: CgroupHierarchy::find(),
+            networks: NetworkNamespaces::default(),
             host_top: TopLevel::list(Path::new("/"))?,
             arguments,
             empty: scratch.as_ref().map(|folder| folder.path().to_owned()),

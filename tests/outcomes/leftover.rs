@@ -93,3 +93,23 @@ return {"success": True}
     ));
     assert_json_snapshot!(scene.report());
 }
+
+#[test]
+fn a_network_is_lent_to_the_next_attempt_only_with_nothing_left_in_it() {
+    // Both ends are closed, and the kernel keeps the port for a minute.
+    let connect = r#"
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname()).close()
+server.accept()[0].close()"#;
+    let end = "return {'success': True} if os.environ['UPDATES_ATTEMPT'] == '2' else False";
+    for (left, same) in [("", true), (connect, false)] {
+        let scene = run(&python(&format!("print(os.readlink('/proc/self/ns/net')){left}\n{end}")));
+        assert_eq!(scene.status(), "succeeded", "{:#}", scene.record);
+        let log = scene.root.updates(&["--json", "logs", "last", "app"]).json();
+        let messages = log.as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap());
+        let networks: Vec<&str> = messages.filter(|message| message.starts_with("net:[")).collect();
+        assert_eq!(networks.len(), 2, "{log:#}");
+        assert_eq!(networks[0] == networks[1], same, "{networks:?}");
+    }
+}

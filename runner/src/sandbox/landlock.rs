@@ -5,7 +5,8 @@
 //! `landlock` under `best_effort`. See landlock(7).
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, Ruleset,
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 use updates_protocol::{Enforcement, LandlockAccess, LandlockPath, LandlockRules, SetupFailure};
 
 use super::failure::{OrFail, refused};
+use super::links::follow;
 
 const STEP: &str = "landlock";
 /// The key under which the scopes alone may be lacking.
@@ -36,8 +38,12 @@ pub(super) struct Landlock {
 }
 
 impl Landlock {
-    /// For init, in the finished file tree.
-    pub(super) fn prepare(rules: Option<&LandlockRules>, may_lack: &BTreeSet<String>) -> Result<Self, SetupFailure> {
+    /// For init, in the finished file tree, of which the module can write `writable` for longer than it runs.
+    pub(super) fn prepare(
+        rules: Option<&LandlockRules>,
+        writable: &[PathBuf],
+        may_lack: &BTreeSet<String>,
+    ) -> Result<Self, SetupFailure> {
         let best_effort = may_lack.contains(STEP);
         let mut landlock = Self { ruleset: None, paths: 0, absent: 0, asked: Vec::new(), best_effort };
         let Some(rules) = rules else { return Ok(landlock) };
@@ -73,15 +79,20 @@ impl Landlock {
             }
         }
         let created = ruleset.create().map_err(|error| lacking(ABI::V1, "files", &error))?;
-        landlock.ruleset = Some(landlock.fill(created, rules)?);
+        landlock.ruleset = Some(landlock.fill(created, rules, writable)?);
         Ok(landlock)
     }
 
-    fn fill(&mut self, created: RulesetCreated, rules: &LandlockRules) -> Result<RulesetCreated, SetupFailure> {
+    fn fill(
+        &mut self,
+        created: RulesetCreated,
+        rules: &LandlockRules,
+        writable: &[PathBuf],
+    ) -> Result<RulesetCreated, SetupFailure> {
         // A rule for a file has fewer rights than one for a directory, and an older kernel has fewer of both.
         let mut created = created.set_compatibility(CompatLevel::BestEffort);
         for LandlockPath { path, access } in &rules.paths {
-            let Some(place) = place(path, *access)? else {
+            let Some(place) = place(path, *access, writable)? else {
                 self.absent += 1;
                 continue;
             };
@@ -130,19 +141,27 @@ impl Landlock {
     }
 }
 
-// A module could have replaced what it may write by a link to somewhere else, so such a rule follows none.
-fn place(path: &Path, access: LandlockAccess) -> Result<Option<std::os::fd::OwnedFd>, SetupFailure> {
-    let resolve = match access {
-        LandlockAccess::Read => ResolveFlags::NO_MAGICLINKS,
-        LandlockAccess::WriteInPlace | LandlockAccess::Write | LandlockAccess::Full => ResolveFlags::NO_SYMLINKS,
+// A rule to write must not follow a link that the module left; one of the machine may lead anywhere, as /var/tmp does
+// here and there.
+fn place(path: &Path, access: LandlockAccess, writable: &[PathBuf]) -> Result<Option<OwnedFd>, SetupFailure> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let opened = match access {
+        LandlockAccess::Read => openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS),
+        LandlockAccess::WriteInPlace | LandlockAccess::Write | LandlockAccess::Full => {
+            match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+                Err(Errno::LOOP) => rustix::fs::open("/", flags | OFlags::DIRECTORY, Mode::empty())
+                    .and_then(|root| follow(root.as_fd(), path, writable)),
+                opened => opened,
+            }
+        }
     };
-    match openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+    match opened {
         Ok(place) => Ok(Some(place)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(Errno::LOOP) => refused(
             STEP,
             format!(
-                "{} is reached through a symbolic link, which nothing writable may be; name the path that it leads to",
+                "{} is reached through a symbolic link that a module could have made; name the path that it leads to",
                 path.display()
             ),
         ),

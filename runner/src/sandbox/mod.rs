@@ -14,6 +14,7 @@ mod limits;
 mod links;
 mod mounts;
 mod namespaces;
+mod pins;
 mod privileges;
 mod proc;
 mod stages;

@@ -35,6 +35,8 @@ pub(super) struct FileTree {
     scratch: Scratch,
     /// What the module can write that lasts, on the machine.
     writable_sources: Vec<PathBuf>,
+    /// Directories that are mounted on themselves.
+    pub(super) pinned: Vec<PathBuf>,
     summary: Summary,
 }
 
@@ -62,8 +64,9 @@ impl FileTree {
             .or_fail("mounts", || "attaching the new root".to_owned())?;
         let (sources, targets) = mounts.iter().filter_map(lasting).unzip();
         let scratch = Scratch::new(&mount)?;
-        let mut tree =
-            Self { scratch, root: Root::new(mount, targets)?, writable_sources: sources, summary: Summary::default() };
+        let root = Root::new(mount, targets)?;
+        let (pinned, summary) = (Vec::new(), Summary::default());
+        let mut tree = Self { scratch, root, writable_sources: sources, pinned, summary };
         for mount in mounts {
             tree.apply(mount)?;
         }
@@ -71,6 +74,13 @@ impl FileTree {
     }
 
     fn apply(&mut self, mount: &Mount) -> Result<(), SetupFailure> {
+        match mount {
+            Mount::Bind { target, access: Access::ReadOnly, .. }
+            | Mount::Overlay { target, work: None, .. }
+            | Mount::File { target, .. }
+            | Mount::Inaccessible { target } => self.pin_above(target)?,
+            _ => {}
+        }
         match mount {
             Mount::Bind { source, target, access } => self.bind(source, target, *access),
             Mount::Overlay { layers, work, target } => {
@@ -212,8 +222,8 @@ pub(super) fn open_source(path: &Path, links: Links) -> Result<OwnedFd, Errno> {
     openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
-// What the module can write and what is there when it is gone, as source and target.
-fn lasting(mount: &Mount) -> Option<(PathBuf, PathBuf)> {
+/// What the module can write and what is there when it is gone, as source and target.
+pub(super) fn lasting(mount: &Mount) -> Option<(PathBuf, PathBuf)> {
     match mount {
         Mount::Bind { source, target, access: Access::ReadWrite } => Some((source.clone(), target.clone())),
         Mount::Overlay { layers, work: Some(_), target } => Some((layers.first()?.clone(), target.clone())),

@@ -23,7 +23,7 @@ use super::failure::{OrFail, refused};
 use super::identity::Identity;
 use super::landlock::Landlock;
 use super::limits::Limits;
-use super::mounts::FileTree;
+use super::mounts::{FileTree, lasting};
 use super::namespaces::Namespaces;
 use super::privileges::Privileges;
 use super::system_calls::Filter;
@@ -101,7 +101,8 @@ impl Sandbox {
         self.namespaces.report(&mut enforcement);
         self.cgroups.report(&mut enforcement);
         FileTree::build(&self.plan.mounts)?.seal()?.report(&mut enforcement);
-        let landlock = Landlock::prepare(self.plan.landlock.as_ref(), &self.plan.best_effort)?;
+        let writable: Vec<_> = self.plan.mounts.iter().filter_map(lasting).map(|(_, target)| target).collect();
+        let landlock = Landlock::prepare(self.plan.landlock.as_ref(), &writable, &self.plan.best_effort)?;
         Ok(Entered {
             plan: self.plan,
             mapped: self.namespaces.mapped(),

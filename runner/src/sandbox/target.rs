@@ -63,6 +63,11 @@ impl Root {
         self.mount.as_fd()
     }
 
+    /// What the module can write that lasts.
+    pub(super) fn writable(&self) -> &[PathBuf] {
+        &self.writable
+    }
+
     /// Notes that the file system behind `mount` is the sandbox's own.
     pub(super) fn adopt(&mut self, mount: &OwnedFd, target: &Path) -> Result<(), SetupFailure> {
         let device = device(mount.as_fd(), target)?;

@@ -157,6 +157,33 @@ pub fn machine() -> Vec<Mount> {
     mounts
 }
 
+/// A process in a network namespace of its own, which lives until it is dropped.
+pub struct Elsewhere(Child);
+
+impl Elsewhere {
+    pub fn new() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["-n", "sh", "-c", "echo ready; read -r _"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self(child)
+    }
+
+    /// Its network namespace, for a plan.
+    pub fn file(&self) -> PathBuf {
+        format!("/proc/{}/ns/net", self.0.id()).into()
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
 /// A runner at work.
 pub struct Live {
     pub child: Child,
