@@ -12,6 +12,7 @@ use super::attempt::{self, Scene};
 use super::event::Event;
 use super::note::Notes;
 use super::target::{Target, host};
+use super::units::UnitJournal;
 use super::verdict::{Host, judge};
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, undo, volatile};
@@ -126,8 +127,9 @@ impl Worker<'_> {
             Ok(writable) => writable,
             Err(error) => return not_run(error.to_string()),
         };
+        let journal = UnitJournal::new(name, self.notes);
         if self.context.check {
-            return self.attempts(&entry, &writable, None, attempts);
+            return self.attempts(&entry, &writable, &journal, None, attempts);
         }
         let checkpoint = match self.checkpoint(&writable) {
             Ok(checkpoint) => checkpoint,
@@ -141,11 +143,13 @@ impl Worker<'_> {
             .try_for_each(|entry| entry.make(&layout.machine()))
             .and_then(|()| volatile::make(self.context, self.target));
         let end = match made {
-            Ok(_made) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
-            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, Why::Surroundings),
+            Ok(_made) => self.attempts(&entry, &writable, &journal, Some(&checkpoint), attempts),
+            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, &journal, Why::Surroundings),
         };
         let end = match (end, self.broken_itself()) {
-            (End::Kept { value, .. }, Some(problem)) => self.roll_back(problem, value, &checkpoint, Why::Module),
+            (End::Kept { value, .. }, Some(problem)) => {
+                self.roll_back(problem, value, &checkpoint, &journal, Why::Module)
+            }
             (other, _) => other,
         };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
@@ -221,6 +225,7 @@ impl Worker<'_> {
         &self,
         entry: &Entry,
         writable: &[Writable],
+        journal: &UnitJournal<'_>,
         checkpoint: Option<&Backup>,
         attempts: &mut Vec<Attempt>,
     ) -> End {
@@ -229,7 +234,7 @@ impl Worker<'_> {
         loop {
             let module = self.target.manifest.name.clone();
             self.notes.event(Event::Started { module: module.clone(), phase: self.phase, attempt: number });
-            let scene = Scene { target: self.target, phase: self.phase, number, entry, writable };
+            let scene = Scene { target: self.target, phase: self.phase, number, entry, writable, journal };
             let mut attempt = attempt::run(self.context, &scene, self.notes);
             let judgement = judge(&attempt.outcome, host, number);
             attempt.verdict = judgement.verdict;
@@ -247,7 +252,7 @@ impl Worker<'_> {
                     number += 1;
                 }
                 (Verdict::RollBack | Verdict::Hold, Some(checkpoint)) => {
-                    return self.roll_back(message, value, checkpoint, why);
+                    return self.roll_back(message, value, checkpoint, journal, why);
                 }
                 (Verdict::RollBack | Verdict::Hold, None) => {
                     return End::Failed { message, value, rollback: None, why };
@@ -256,10 +261,18 @@ impl Worker<'_> {
         }
     }
 
-    fn roll_back(&self, message: String, value: Option<Value>, checkpoint: &Backup, why: Why) -> End {
+    fn roll_back(
+        &self,
+        message: String,
+        value: Option<Value>,
+        checkpoint: &Backup,
+        journal: &UnitJournal<'_>,
+        why: Why,
+    ) -> End {
         let module = self.target.manifest.name.clone();
         self.notes.event(Event::RollingBack { module, reason: message.clone() });
-        let mut rollback = undo::files(&self.context.supervisor.layout, &self.target.manifest.name, checkpoint);
+        let (supervisor, name) = (self.context.supervisor, &self.target.manifest.name);
+        let mut rollback = undo::everything(supervisor, name, checkpoint, &journal.units());
         if rollback.complete && self.target.installed && why != Why::Interrupted {
             undo::code(self.context, self.target, why == Why::Module, &message, &mut rollback);
         }
