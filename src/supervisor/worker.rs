@@ -19,7 +19,7 @@ use super::{RunContext, undo, volatile};
 use crate::catalog::CatalogEntry;
 use crate::fs::create_directory;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
-use crate::state::Backup;
+use crate::state::{Backup, StateError};
 
 /// How a phase ended.
 enum End {
@@ -146,11 +146,12 @@ impl Worker<'_> {
             Ok(_made) => self.attempts(&entry, &writable, &journal, Some(&checkpoint), attempts),
             Err(error) => self.roll_back(error.to_string(), None, &checkpoint, &journal, Why::Surroundings),
         };
-        let end = match (end, self.broken_itself()) {
-            (End::Kept { value, .. }, Some(problem)) => {
-                self.roll_back(problem, value, &checkpoint, &journal, Why::Module)
-            }
-            (other, _) => other,
+        let end = match end {
+            End::Kept { value, updated } => match self.broken_itself().or_else(|| self.lends_more(&checkpoint)) {
+                Some(problem) => self.roll_back(problem, value, &checkpoint, &journal, Why::Module),
+                None => End::Kept { value, updated },
+            },
+            failed => failed,
         };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
         if let End::Kept { .. } = end {
@@ -175,6 +176,23 @@ impl Worker<'_> {
             }
             Some(CatalogEntry::Broken(broken)) => Some(broken.problem),
             None => Some("it removed its own folder".to_owned()),
+        }
+    }
+
+    /// Which file lends a privilege that it did not lend before, where the profile does not say that this is the module's
+    /// work. What can't be looked at is no success; what a service keeps changing meanwhile is only said.
+    fn lends_more(&self, checkpoint: &Backup) -> Option<String> {
+        if self.target.profile.may_lend_privileges() {
+            return None;
+        }
+        match checkpoint.gained(&self.context.supervisor.layout.machine()) {
+            Ok(gained) => gained.map(|gained| format!("{gained}, which no module of its profile may give to a file")),
+            Err(error @ StateError::Vanishing(_)) => {
+                let text = format!("setuid bits and file capabilities were not looked for: {error}");
+                self.notes.event(Event::Warning { module: self.target.manifest.name.clone(), text });
+                None
+            }
+            Err(error) => Some(format!("what it left behind can't be looked at: {error}")),
         }
     }
 

@@ -45,6 +45,36 @@ return {"success": True, "done": done > 0}
 }
 
 #[test]
+fn a_file_that_lends_the_identity_of_root_does_not_outlive_the_run() {
+    let root = machine();
+    // Whichever wall holds first: the bit can't be set, or the module that set it is rolled back.
+    root.install(&module(
+        r#"
+os.makedirs("/srv/app/new/deep")
+for path in ("/srv/app/conf", "/srv/app/new/deep/shell", os.environ["STATE_DIRECTORY"] + "/shell"):
+    open(path, "a").close()
+    for mode in (0o4755, 0o2755):
+        try:
+            os.chmod(path, mode)
+        except OSError:
+            pass
+    try:
+        os.setxattr(path, "security.capability", bytes([1, 0, 0, 2, 128] + [0] * 15))
+    except OSError:
+        pass
+return True
+"#,
+    ));
+    root.run(&["--no-sync"]);
+    for path in ["/srv/app/conf", "/srv/app/new/deep/shell", "/var/lib/updates/state/app/shell"] {
+        let place = root.at(path);
+        let mode = place.metadata().map_or(0, |found| found.mode());
+        assert_eq!(mode & 0o6000, 0, "{path} has mode {mode:o}");
+        assert!(!place.exists() || xattr::get(&place, "security.capability").unwrap().is_none(), "{path}");
+    }
+}
+
+#[test]
 fn what_the_sandbox_closes_is_not_opened_by_a_request() {
     let root = machine();
     root.write_as("/srv/app/keys/private", "", 0o600, 0, 1_000_000_000);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::machine::{calls, machine, module, trail};
-use super::support::Root;
+use super::support::{Module, Root};
 
 #[test]
 fn a_declared_service_is_looked_at_and_controlled() {
@@ -114,4 +114,21 @@ fn a_systemctl_that_hangs_costs_the_module_its_own_time_only() {
     assert_eq!(record["modules"][0]["attempts"][0]["outcome"]["kind"], "timed_out", "{record:#}");
     assert_eq!(record["modules"][0]["status"], "rolled_back", "{record:#}");
     assert!(trail(&root)[0].contains("did not answer within"), "{:#?}", trail(&root));
+}
+
+#[test]
+fn an_executable_asks_on_its_third_descriptor() {
+    let root = machine();
+    let script = r#"#!/bin/sh
+ask() { printf '{"type":"request","id":1,"operation":"%s","arguments":{"unit":"%s"}}\n' "$1" "$2" >&3; read -r reply <&3; }
+ask service.restart web
+echo "$reply" >/srv/app/replies
+ask service.restart sshd
+echo "$reply" >>/srv/app/replies
+"#;
+    let module = Module::executable("app", "1", script).declares(&["/srv/app/"]);
+    root.install(&module.sandbox("services", json!(["web"])));
+    root.run(&["--no-sync"]).0.expect(0);
+    insta::assert_snapshot!(root.read("/srv/app/replies"));
+    assert_eq!(calls(&root), ["restart web.service"]);
 }
