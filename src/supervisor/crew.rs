@@ -31,7 +31,7 @@ pub(super) fn run_all(
                 for module in schedule.cancel() {
                     let version = targets.get(&module).map(|t| t.manifest.schema_version.to_string());
                     let message = "the run was interrupted before its turn".to_owned();
-                    dispatcher.event(Event::Ended(without_run(module.to_string(), version, message)));
+                    dispatcher.event(Event::Ended(Box::new(without_run(module.to_string(), version, message))));
                 }
             }
             while let Some(target) = schedule.start().and_then(|module| targets.get(&module)) {

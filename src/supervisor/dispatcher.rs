@@ -75,7 +75,7 @@ impl<'o> Dispatcher<'o> {
             Event::Recovered(rollback) => self.record.recovered.push(rollback),
             Event::Synced(sync) => self.record.sync = Some(sync),
             Event::Update(update) => self.record.updates.push(update),
-            Event::Ended(module) => self.record.modules.push(module),
+            Event::Ended(module) => self.record.modules.push(*module),
             Event::Problem(problem) => self.record.problems.push(problem),
             Event::Log(line) => self.line(line),
             Event::Slow { module, limit } => {
@@ -132,7 +132,7 @@ impl<'o> Dispatcher<'o> {
                 {
                     self.event(Event::Problem(format!("{}: {error}", record.module)));
                 }
-                self.event(Event::Ended(*record));
+                self.event(Event::Ended(record));
                 return module;
             }
         }

@@ -80,7 +80,7 @@ pub enum Event {
         reason: String,
     },
     /// A module is done.
-    Ended(ModuleRecord),
+    Ended(Box<ModuleRecord>),
     /// Something that belongs to no module.
     Problem(String),
     /// The run was asked to end.

@@ -40,7 +40,7 @@ pub(super) fn installed(
                     targets.insert(target.manifest.name.clone(), target);
                 }
                 Err((module, error)) if wanted && module.manifest.enabled => {
-                    dispatcher.event(Event::Ended(refused(&module, &error)));
+                    dispatcher.event(Event::Ended(Box::new(refused(&module, &error))));
                 }
                 Err(_) => {}
             },
@@ -48,7 +48,7 @@ pub(super) fn installed(
                 let version = broken.version.map(|version| version.to_string());
                 let mut record = without_run(broken.name, version, broken.problem);
                 record.status = ModuleStatus::Unusable;
-                dispatcher.event(Event::Ended(record));
+                dispatcher.event(Event::Ended(Box::new(record)));
             }
             CatalogEntry::Broken(_) => {}
         }

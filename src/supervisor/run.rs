@@ -100,7 +100,7 @@ pub(super) fn run_installed(
         if named.is_empty() || named.contains(module) {
             let mut record = without_run(module.to_string(), None, error.clone());
             record.status = ModuleStatus::RollbackFailed;
-            dispatcher.event(Event::Ended(record));
+            dispatcher.event(Event::Ended(Box::new(record)));
         }
     }
     let manifests: Vec<Manifest> = usable.values().map(|target| target.manifest.clone()).collect();
@@ -111,7 +111,7 @@ pub(super) fn run_installed(
     let (chosen, skips) = select(&manifests, named, |unit| active.get(unit).copied().unwrap_or(false));
     for skip in skips {
         let version = usable.get(&skip.module).map(|target| target.manifest.schema_version.to_string());
-        dispatcher.event(Event::Ended(without_run(skip.module.to_string(), version, skip.reason)));
+        dispatcher.event(Event::Ended(Box::new(without_run(skip.module.to_string(), version, skip.reason))));
     }
     let targets: BTreeMap<ModuleName, Target> =
         chosen.into_iter().filter_map(|module| usable.remove_entry(&module)).collect();
