@@ -1,18 +1,22 @@
 //! Privileges that appeared on files since a slot was made: bits and capabilities that let whoever runs a file be somebody
 //! else. They would outlive the sandbox that the module ran in.
 //!
-//! A second wall: the system call filter refuses to set them. Only what moved since the slot is opened.
+//! A second wall: the system call filter refuses to set them. Only what moved since the slot, or since a moment where there
+//! is no slot, is opened.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use updates_protocol::DeclaredPath;
 
 use super::backup::{Backup, machine_root};
 use super::bytes::Bytes;
-use super::entry::{Attributes, Entry};
+use super::entry::{Attributes, Entry, is_racy};
 use super::error::StateError;
-use super::survey::{Found, TRIES, What};
+use super::survey::{Found, TRIES, Territory, What};
 use crate::config::Machine;
-use crate::fs::{self, IoContext, Kind, Node, Root, Status};
+use crate::fs::{self, IoContext, Kind, Node, Root, Status, Time};
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
@@ -69,6 +73,35 @@ impl Backup {
     }
 }
 
+/// Takes setuid bits, setgid bits and file capabilities off every file below `paths` that changed since `since`, and returns
+/// what they were taken off. For paths without a slot, which nothing else puts right.
+pub fn take_privileges(
+    machine: &Machine,
+    paths: &[DeclaredPath],
+    since: SystemTime,
+) -> Result<Vec<Gained>, StateError> {
+    let root = machine_root(machine)?;
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = Time { seconds: since.as_secs().cast_signed(), nanoseconds: since.subsec_nanos() };
+    let mut taken = Vec::new();
+    for Found { path, what } in Territory::new(paths.to_vec(), Vec::new()).survey(&root, |_| true)? {
+        let What::Inode(status) = what else { continue };
+        // A file may carry a time of just before, by the kernel's coarse clock.
+        if status.kind != Kind::File || !is_racy(status.ctime, since) {
+            continue;
+        }
+        if let Some(privilege) = gained(&root, &path, &status, None)? {
+            let opened = root.parent(&path).and_then(|(directory, name)| Node::open(directory, name));
+            let node = opened.at("open", &path)?;
+            // To the same owner: the kernel takes bits and capabilities away with it, see chown(2).
+            node.set_owner(status.uid, status.gid).at("take privileges off", &path)?;
+            node.set_mode(status.mode & !(SETUID | SETGID)).at("take privileges off", &path)?;
+            taken.push(Gained { path, privilege });
+        }
+    }
+    Ok(taken)
+}
+
 /// A bit means another thing once the file belongs to somebody else.
 fn is_same_owners(entry: &Entry, status: &Status) -> bool {
     entry.attributes.as_ref().is_some_and(|saved| (saved.uid, saved.gid) == (status.uid, status.gid))
@@ -104,8 +137,6 @@ fn gained(
 mod tests {
     use std::fs as std_fs;
     use std::os::unix::fs::{PermissionsExt, chown};
-
-    use updates_protocol::DeclaredPath;
 
     use super::super::Store;
     use super::*;
@@ -193,5 +224,33 @@ mod tests {
         let value = [1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         xattr::set(world.at("bin/plain"), "security.capability", &value).unwrap();
         assert_eq!(world.gained().unwrap(), "/srv/app/bin/plain has got file capabilities");
+    }
+
+    #[test]
+    fn without_a_slot_privileges_are_taken_off_what_changed_and_nothing_else() {
+        let world = World::new();
+        // Long enough that the coarse clock of the kernel has moved on.
+        let before = fs_time(&world.at("bin/setuid"));
+        while fs_time(&world.at("bin/plain")) < before + 0.1 {
+            std_fs::write(world.at("bin/plain"), "new").unwrap();
+        }
+        let later = SystemTime::now();
+        mode(&world.at("bin/plain"), 0o6755);
+        let machine = Machine::Root(world.root.path().to_owned());
+        let paths = [DeclaredPath::new("/srv/app").unwrap()];
+        let taken = take_privileges(&machine, &paths, later).unwrap();
+        assert_eq!(taken.len(), 1, "{taken:?}");
+        assert_eq!(std_fs::metadata(world.at("bin/plain")).unwrap().permissions().mode() & 0o7777, 0o755);
+        assert_eq!(std_fs::metadata(world.at("bin/setuid")).unwrap().permissions().mode() & 0o7777, 0o4755);
+        let value = [1, 0, 0, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        xattr::set(world.at("bin/plain"), "security.capability", &value).unwrap();
+        assert_eq!(take_privileges(&machine, &paths, later).unwrap().len(), 1);
+        assert!(xattr::get(world.at("bin/plain"), "security.capability").unwrap().is_none());
+    }
+
+    fn fs_time(path: &Path) -> f64 {
+        use std::os::unix::fs::MetadataExt;
+        let found = std_fs::metadata(path).unwrap();
+        found.ctime() as f64 + found.ctime_nsec() as f64 / 1e9
     }
 }

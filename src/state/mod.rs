@@ -25,7 +25,7 @@ pub use backup::{Backup, ModuleBackupInfo};
 pub use bytes::Bytes;
 pub use entry::{Attributes, Entry, Identity, SavedNode};
 pub use error::{Damage, RestoreError, StateError};
-pub use gained::Gained;
+pub use gained::{Gained, take_privileges};
 pub use manifest::{FORMAT, Header, Manifest, Parent};
 pub use note::Note;
 pub use pending::{PendingBackup, Sealed};

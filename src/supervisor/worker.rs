@@ -4,6 +4,7 @@
 //! placeholders are made and the module runs; the row goes only when the module is settled.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use updates_protocol::{DeclaredPath, Entry, Phase};
@@ -19,7 +20,7 @@ use super::{RunContext, undo, volatile};
 use crate::catalog::CatalogEntry;
 use crate::fs::create_directory;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
-use crate::state::{Backup, StateError};
+use crate::state::{self, Backup, StateError};
 
 /// How a phase ended.
 enum End {
@@ -142,16 +143,26 @@ impl Worker<'_> {
             .iter()
             .try_for_each(|entry| entry.make(&layout.machine()))
             .and_then(|()| volatile::make(self.context, self.target));
+        let since = SystemTime::now();
         let end = match made {
             Ok(_made) => self.attempts(&entry, &writable, &journal, Some(&checkpoint), attempts),
             Err(error) => self.roll_back(error.to_string(), None, &checkpoint, &journal, Why::Surroundings),
         };
+        // Whatever the end is: nothing else takes these back.
+        let taken = self.take_privileges(since);
         let end = match end {
-            End::Kept { value, updated } => match self.broken_itself().or_else(|| self.lends_more(&checkpoint)) {
-                Some(problem) => self.roll_back(problem, value, &checkpoint, &journal, Why::Module),
-                None => End::Kept { value, updated },
-            },
-            failed => failed,
+            End::Kept { value, updated } => {
+                match taken.or_else(|| self.broken_itself()).or_else(|| self.lends_more(&checkpoint)) {
+                    Some(problem) => self.roll_back(problem, value, &checkpoint, &journal, Why::Module),
+                    None => End::Kept { value, updated },
+                }
+            }
+            failed => {
+                if let Some(text) = taken {
+                    self.notes.event(Event::Warning { module: name.clone(), text });
+                }
+                failed
+            }
         };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
         if let End::Kept { .. } = end {
@@ -193,6 +204,25 @@ impl Worker<'_> {
                 None
             }
             Err(error) => Some(format!("what it left behind can't be looked at: {error}")),
+        }
+    }
+
+    /// The same for paths without a checkpoint, where privileges are taken off at once.
+    fn take_privileges(&self, since: SystemTime) -> Option<String> {
+        let profile = &self.target.profile;
+        if profile.may_lend_privileges() || profile.volatile_paths.is_empty() {
+            return None;
+        }
+        let machine = self.context.supervisor.layout.machine();
+        match state::take_privileges(&machine, &profile.volatile_paths, since) {
+            Ok(taken) => taken.first().map(|gained| {
+                format!("{gained}, which no module of its profile may give to a file; it was taken off again")
+            }),
+            Err(error) => {
+                let text = format!("setuid bits and file capabilities were not looked for in volatile paths: {error}");
+                self.notes.event(Event::Warning { module: self.target.manifest.name.clone(), text });
+                None
+            }
         }
     }
 

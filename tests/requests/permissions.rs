@@ -48,10 +48,10 @@ return {"success": True, "done": done > 0}
 fn a_file_that_lends_the_identity_of_root_does_not_outlive_the_run() {
     let root = machine();
     // Whichever wall holds first: the bit can't be set, or the module that set it is rolled back.
-    root.install(&module(
+    let module = module(
         r#"
 os.makedirs("/srv/app/new/deep")
-for path in ("/srv/app/conf", "/srv/app/new/deep/shell", os.environ["STATE_DIRECTORY"] + "/shell"):
+for path in ("/srv/app/conf", "/srv/app/new/deep/shell", "/srv/cache/shell", os.environ["STATE_DIRECTORY"] + "/shell"):
     open(path, "a").close()
     for mode in (0o4755, 0o2755):
         try:
@@ -64,9 +64,10 @@ for path in ("/srv/app/conf", "/srv/app/new/deep/shell", os.environ["STATE_DIREC
         pass
 return True
 "#,
-    ));
+    );
+    root.folder("/srv/cache").install(&module.sandbox("volatile_paths", json!(["/srv/cache/"])));
     root.run(&["--no-sync"]);
-    for path in ["/srv/app/conf", "/srv/app/new/deep/shell", "/var/lib/updates/state/app/shell"] {
+    for path in ["/srv/app/conf", "/srv/app/new/deep/shell", "/srv/cache/shell", "/var/lib/updates/state/app/shell"] {
         let place = root.at(path);
         let mode = place.metadata().map_or(0, |found| found.mode());
         assert_eq!(mode & 0o6000, 0, "{path} has mode {mode:o}");
