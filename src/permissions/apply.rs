@@ -76,7 +76,7 @@ mod tests {
         targets: &[PermissionTarget],
     ) -> Result<u64, PermissionError> {
         let until = Instant::now() + Duration::from_secs(60);
-        super::apply(&Scope { machine, declared: &declared(path), closed, until }, targets)
+        super::apply(&Scope { machine, declared: &declared(path), closed, until, is_cancelled: &|| false }, targets)
     }
 
     fn apply(machine: &Machine, targets: &[PermissionTarget]) -> Result<u64, PermissionError> {
@@ -85,7 +85,10 @@ mod tests {
 
     fn plan(machine: &Machine, targets: &[PermissionTarget]) -> Result<Vec<Planned>, PermissionError> {
         let until = Instant::now() + Duration::from_secs(60);
-        super::plan(&Scope { machine, declared: &declared("/srv"), closed: &Closed::default(), until }, targets)
+        super::plan(
+            &Scope { machine, declared: &declared("/srv"), closed: &Closed::default(), until, is_cancelled: &|| false },
+            targets,
+        )
     }
 
     fn mode(path: &Path) -> u32 {
@@ -215,8 +218,13 @@ mod tests {
         }
         fs::create_dir_all(&deep).unwrap();
         assert!(matches!(apply(&machine, &[target("/srv/app", 0o700, true)]), Err(PermissionError::TooDeep { .. })));
-        let scope =
-            Scope { machine: &machine, declared: &declared("/srv"), closed: &Closed::default(), until: Instant::now() };
+        let scope = Scope {
+            machine: &machine,
+            declared: &declared("/srv"),
+            closed: &Closed::default(),
+            until: Instant::now(),
+            is_cancelled: &|| false,
+        };
         let late = super::apply(&scope, &[target("/srv/app", 0o700, false)]);
         assert!(matches!(late, Err(PermissionError::OutOfTime(_))));
     }

@@ -76,8 +76,8 @@ pub enum PermissionError {
         /// How far it goes.
         deepest: usize,
     },
-    /// The time is over.
-    #[error("the time was over at {}; what was changed before it stays until the module's end", .0.display())]
+    /// The time is over, or the run was interrupted.
+    #[error("there was no time left at {}; what was changed before it stays until the module's end", .0.display())]
     OutOfTime(PathBuf),
     /// The system refused.
     #[error(transparent)]

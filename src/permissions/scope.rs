@@ -9,7 +9,7 @@ use crate::config::Machine;
 use crate::fs::{PathError, Root};
 
 /// The bounds of one request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// Whose files.
     pub machine: &'a Machine,
@@ -19,6 +19,8 @@ pub struct Scope<'a> {
     pub closed: &'a Closed,
     /// When to give up.
     pub until: Instant,
+    /// Whether nobody wants it any more.
+    pub is_cancelled: &'a dyn Fn() -> bool,
 }
 
 /// Paths inside of declared ones that are not to be changed, known by name and by inode: a module can rename a folder

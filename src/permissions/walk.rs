@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         if self.entries > MOST {
             return Err(PermissionError::TooMany { path: wanted.target.path.as_path().to_owned(), most: MOST });
         }
-        if Instant::now() >= self.scope.until {
+        if Instant::now() >= self.scope.until || (self.scope.is_cancelled)() {
             return Err(PermissionError::OutOfTime(path.to_owned()));
         }
         let differs = wanted.differs(status);

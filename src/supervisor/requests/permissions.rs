@@ -23,6 +23,7 @@ impl Grants<'_> {
             declared: &self.declared,
             closed: &self.closed,
             until: Instant::now() + left,
+            is_cancelled: &|| self.supervisor.cancel.reason().is_some(),
         };
         match permissions::apply(&scope, &arguments.targets) {
             Ok(changed) => Ok(json!({"changed": changed})),
