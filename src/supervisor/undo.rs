@@ -25,7 +25,7 @@ pub(super) fn everything(
         files(supervisor, checkpoint, &mut record);
         return record;
     }
-    let mut steps = StepsBack::default();
+    let mut steps = StepsBack::new();
     let systemd = supervisor.systemd().map_err(|error| steps.problems.push(error)).ok();
     if let Some(systemd) = &systemd {
         units.stop(systemd, &mut steps);

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,8 +14,9 @@ use updates_protocol::{ModuleName, UnitName};
 use super::note::Notes;
 use crate::service::{Bounds, ServiceError, Systemd, UnitState, Verb};
 
-/// How long each step back may take.
+/// How long each step back may take, and all of them: the other modules wait meanwhile.
 const STEP: Duration = Duration::from_secs(90);
+const ALL: Duration = Duration::from_secs(600);
 /// The key in what is noted with a running module.
 const KEY: &str = "units";
 
@@ -65,8 +66,9 @@ impl<'a> UnitJournal<'a> {
 }
 
 /// Steps back: what was done, and what could not be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct StepsBack {
+    until: Instant,
     pub(super) done: Vec<String>,
     pub(super) problems: Vec<String>,
 }
@@ -103,7 +105,7 @@ impl UnitsBefore {
     /// After the files are back: what ran before runs again, with the files of then.
     pub(super) fn start(&self, systemd: &Systemd, steps: &mut StepsBack) {
         if self.0.values().any(Before::is_about_boot)
-            && let Err(error) = systemd.daemon_reload(Bounds { timeout: STEP, interrupt: None })
+            && let Err(error) = systemd.daemon_reload(steps.bounds())
         {
             steps.problems.push(error.to_string());
         }
@@ -153,8 +155,17 @@ impl Before {
 }
 
 impl StepsBack {
+    pub(super) fn new() -> Self {
+        Self { until: Instant::now() + ALL, done: Vec::new(), problems: Vec::new() }
+    }
+
+    // Nobody can interrupt these: half a way back is worse than a late end.
+    fn bounds(&self) -> Bounds<'static> {
+        Bounds { timeout: self.until.saturating_duration_since(Instant::now()).min(STEP), interrupt: None }
+    }
+
     fn take(&mut self, systemd: &Systemd, verb: Verb, unit: &UnitName) {
-        match systemd.control(verb, unit, Bounds { timeout: STEP, interrupt: None }) {
+        match systemd.control(verb, unit, self.bounds()) {
             Ok(()) => self.done.push(format!("{verb} {}", unit.with_suffix())),
             Err(error) => self.failed(unit, &error),
         }
