@@ -24,8 +24,9 @@ const MOST_ELEMENTS: usize = 16;
 const DEEPEST: usize = 6;
 
 /// A key that holds one of these, in any case, has a secret for its value.
-const SECRETS: [&str; 9] =
-    ["password", "passwd", "passphrase", "secret", "token", "credential", "private", "apikey", "api_key"];
+const SECRETS: [&str; 8] = ["password", "passwd", "passphrase", "secret", "token", "credential", "private", "pwd"];
+/// A key that is one of these, or ends in one, has one too.
+const SECRET_ENDS: [&str; 3] = ["key", "auth", "pass"];
 
 /// Counts what was asked for in one attempt.
 #[derive(Debug, Default)]
@@ -113,7 +114,7 @@ fn is_empty(value: &Value) -> bool {
 
 fn shown(key: &str, value: &Value, depth: usize) -> (String, Value) {
     let lower = key.to_lowercase();
-    let secret = SECRETS.iter().any(|secret| lower.contains(secret)) || lower == "key" || lower == "auth";
+    let secret = SECRETS.iter().any(|word| lower.contains(word)) || SECRET_ENDS.iter().any(|end| lower.ends_with(end));
     let value = match value.as_u64().filter(|_| key == "mode") {
         _ if secret => Value::from("[hidden]"),
         // As everybody writes them.
@@ -125,7 +126,7 @@ fn shown(key: &str, value: &Value, depth: usize) -> (String, Value) {
 
 fn bounded(value: &Value, depth: usize) -> Value {
     match value {
-        Value::String(text) => Value::from(cut(&without_login(text), LONGEST_STRING)),
+        Value::String(text) => Value::from(cut(&without_assignments(&without_login(text)), LONGEST_STRING)),
         Value::Array(_) | Value::Object(_) if depth >= DEEPEST => Value::from("[…]"),
         Value::Array(items) => {
             let mut kept: Vec<Value> = items.iter().take(MOST_ELEMENTS).map(|item| bounded(item, depth + 1)).collect();
@@ -147,6 +148,22 @@ fn without_login(text: &str) -> String {
         Some(at) => format!("{scheme}://[hidden]{}", &rest[at..]),
         None => text.to_owned(),
     }
+}
+
+/// A text without what follows `password=` and its like, as connection strings have it: `host=db password=[hidden]`.
+fn without_assignments(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for word in text.split_inclusive([' ', '&', ';', ',', '\n']) {
+        match word.split_once('=') {
+            Some((key, _)) if SECRETS.iter().any(|secret| key.to_lowercase().contains(secret)) => {
+                kept.push_str(key);
+                kept.push_str("=[hidden]");
+                kept.extend(word.chars().last().filter(|last| !last.is_alphanumeric()));
+            }
+            _ => kept.push_str(word),
+        }
+    }
+    kept
 }
 
 /// At most `limit` bytes, and a mark where something is missing.
@@ -177,9 +194,14 @@ mod tests {
             "deep": {"options": [{"api_key": ["hunter2"]}]},
             "url": "postgres://app:hunter2@db.example/app",
             "odd": "postgres://app:hunter2/@x@db",
+            "text": "host=db Password=hunter2 user=app",
+            "ssh_key": "hunter2",
         }));
         assert!(!text.replace("app:hunter2/", "").contains("hunter2"), "{text}");
-        assert!(text.contains("postgres://[hidden]@db.example/app") && text.contains("\"app\""), "{text}");
+        assert!(
+            text.contains("postgres://[hidden]@db.example/app") && text.contains("Password=[hidden] user=app"),
+            "{text}"
+        );
     }
 
     #[test]
