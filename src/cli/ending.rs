@@ -110,6 +110,9 @@ fn failure(text: &mut String, module: &ModuleRecord, kind: RunKind, shown: &str,
                     line(text, &format!("    put back: {named}{more}"));
                 }
             }
+            if !rollback.services.is_empty() {
+                line(text, &format!("    its services too: {}", printable(&rollback.services.join(", "))));
+            }
             if rollback.code {
                 let version = module.version.as_deref().unwrap_or("this version");
                 line(

@@ -163,9 +163,13 @@ impl Screen {
             None => self.say(
                 Level::Warning,
                 &format!(
-                    "{}: an earlier run was interrupted in it; it is put back, {} paths changed",
+                    "{}: an earlier run was interrupted in it; it is put back, {} paths changed{}",
                     rollback.module,
-                    rollback.restored.len()
+                    rollback.restored.len(),
+                    match rollback.services.as_slice() {
+                        [] => String::new(),
+                        services => format!(", services: {}", services.join(", ")),
+                    }
                 ),
             ),
             Some(error) => self.say(

@@ -6,7 +6,7 @@
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, CWD, Gid, IFlags, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, getxattr, ioctl_getflags,
@@ -26,13 +26,23 @@ pub struct Node {
     magic: String,
 }
 
+impl AsFd for Node {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
 impl Node {
     /// Takes hold of `name` in `directory`, whatever it is, without following it if it is a link.
     pub fn open(directory: impl AsFd, name: &OsStr) -> io::Result<Node> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let descriptor = openat(directory, name, flags, Mode::empty())?;
+        Ok(Node::from_descriptor(openat(directory, name, flags, Mode::empty())?))
+    }
+
+    /// Takes an `O_PATH` descriptor that is open already.
+    pub fn from_descriptor(descriptor: OwnedFd) -> Node {
         let magic = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
-        Ok(Node { descriptor, magic })
+        Node { descriptor, magic }
     }
 
     /// Its status now.

@@ -70,6 +70,19 @@ impl History {
         .map_err(failed)
     }
 
+    /// Notes with a running module what it takes to put it back, in place of what was noted before. When this returns, the
+    /// note survives a power cut. A module that is not noted as running is an error: nothing would ever be put back.
+    pub fn note_payload(&mut self, module: &ModuleName, payload: &Value) -> Result<(), HistoryError> {
+        let failed = self.failed("note what a module changes in");
+        self.durably(|connection| {
+            let changed = connection
+                .prepare_cached("UPDATE in_flight SET payload = ?2 WHERE module = ?1")?
+                .execute(params![module.as_str(), payload.to_string()])?;
+            if changed == 1 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
+        })
+        .map_err(failed)
+    }
+
     /// Notes that a module has ended and is settled. Becomes durable with the next note that is, at the latest with the
     /// end of the run; after a power cut before that, the module is put back once more.
     pub fn end_module(&mut self, module: &ModuleName) -> Result<(), HistoryError> {

@@ -233,3 +233,16 @@ fn where_there_is_no_history_yet_there_is_nothing_to_read() {
     fs::write(place.path(), b"").unwrap();
     assert!(HistoryReader::open(&place.path()).unwrap().is_none());
 }
+
+#[test]
+fn what_is_noted_with_a_running_module_is_there_at_the_next_start_and_only_with_one_that_runs() {
+    let place = Place::new();
+    let mut history = place.open();
+    history.begin_module(&id(1), &name("a"), Phase::Main, 1, &json!(null)).unwrap();
+    history.note_payload(&name("a"), &json!({"units": {"web": 1}})).unwrap();
+    history.note_payload(&name("a"), &json!({"units": {"web": 2}})).unwrap();
+    assert!(history.note_payload(&name("b"), &json!({})).is_err());
+    // Not closed: as a killed process leaves it.
+    let _unclosed = std::mem::ManuallyDrop::new(history);
+    assert_eq!(place.open().in_flight().unwrap()[0].payload, json!({"units": {"web": 2}}));
+}

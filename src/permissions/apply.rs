@@ -1,26 +1,11 @@
 //! Finding what differs from the targets, and putting it right.
-//!
-//! Every path is opened below the machine's root by openat2(2) with RESOLVE_NO_SYMLINKS, and changed through the open
-//! descriptor: a link that a module plants between the look and the change leads nowhere.
 
-use std::ffi::OsStr;
-use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid, chownat, fstat, openat, openat2,
-};
 use serde::Serialize;
 
-use super::{OwnerError, Owners, PermissionTarget, TargetType};
-use crate::config::Machine;
-use crate::fs::{IoContext, PathError};
-
-/// Directories below a recursive target are entered this deep at most.
-const MAX_DEPTH: usize = 256;
+use super::walk::Walk;
+use super::{PermissionError, PermissionTarget, Scope};
 
 /// One path that differs from its target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,169 +18,33 @@ pub struct Planned {
     pub to: String,
 }
 
-/// Why targets could not be put right.
-#[derive(Debug, thiserror::Error)]
-pub enum PermissionError {
-    /// A user or group is not known.
-    #[error("{path}: {source}", path = path.display())]
-    Owner {
-        /// Whose owner.
-        path: PathBuf,
-        /// Which name.
-        source: OwnerError,
-    },
-    /// A mode outside 0 to 0o7777.
-    #[error("{}: mode {mode:#o} is outside 0 to 0o7777", path.display())]
-    Mode {
-        /// Whose mode.
-        path: PathBuf,
-        /// As given.
-        mode: u32,
-    },
-    /// The path is not of the declared type.
-    #[error("{} is not a {expected}", path.display())]
-    Type {
-        /// Where.
-        path: PathBuf,
-        /// `file` or `directory`.
-        expected: &'static str,
-    },
-    /// The system refused.
-    #[error(transparent)]
-    Io(#[from] PathError),
+/// What differs from `targets`, without changing anything; at most 1,000 paths are listed.
+pub fn plan(scope: &Scope<'_>, targets: &[PermissionTarget]) -> Result<Vec<Planned>, PermissionError> {
+    Ok(Walk::look(scope, targets)?.listed)
 }
 
-/// What differs from `targets` on `machine`, without changing anything.
-pub fn plan(machine: &Machine, targets: &[PermissionTarget]) -> Result<Vec<Planned>, PermissionError> {
-    walk_targets(machine, targets, false)
-}
-
-/// Puts what differs right and returns it. Everything is looked at first, so that a mistake changes nothing.
-pub fn apply(machine: &Machine, targets: &[PermissionTarget]) -> Result<Vec<Planned>, PermissionError> {
-    if plan(machine, targets)?.is_empty() {
-        return Ok(Vec::new());
+/// Puts what differs right and returns how many paths that were. Everything is looked at first, so that a mistake changes
+/// nothing; what changes between the two is an error, after which some of it may have been put right.
+pub fn apply(scope: &Scope<'_>, targets: &[PermissionTarget]) -> Result<u64, PermissionError> {
+    let look = Walk::look(scope, targets)?;
+    if look.changed == 0 {
+        return Ok(0);
     }
-    walk_targets(machine, targets, true)
-}
-
-fn walk_targets(
-    machine: &Machine,
-    targets: &[PermissionTarget],
-    change: bool,
-) -> Result<Vec<Planned>, PermissionError> {
-    let owners = Owners::of(machine);
-    let root = match machine {
-        Machine::Host => Path::new("/"),
-        Machine::Root(root) => root,
-    };
-    let root_fd =
-        openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).at("open", root)?;
-    let mut found = Vec::new();
-    for target in targets {
-        let path = target.path.as_path();
-        let owner = |source| PermissionError::Owner { path: path.to_owned(), source };
-        if target.mode > 0o7777 {
-            return Err(PermissionError::Mode { path: path.to_owned(), mode: target.mode });
-        }
-        let wanted = Wanted {
-            uid: owners.user(&target.owner).map_err(owner)?,
-            gid: owners.group(&target.group).map_err(owner)?,
-            mode: target.mode,
-            recursive: target.recursive,
-            change,
-        };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let relative = match target.path.relative() {
-            relative if relative.as_os_str().is_empty() => Path::new("."),
-            relative => relative,
-        };
-        let fd =
-            openat2(&root_fd, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve).at("open", path)?;
-        let kind = FileType::from_raw_mode(fstat(&fd).at("look at", path)?.st_mode);
-        match target.target_type {
-            TargetType::File if kind != FileType::RegularFile => {
-                return Err(PermissionError::Type { path: path.to_owned(), expected: "file" });
-            }
-            TargetType::Directory if kind != FileType::Directory => {
-                return Err(PermissionError::Type { path: path.to_owned(), expected: "directory" });
-            }
-            _ => {}
-        }
-        wanted.visit(&fd, path, 0, &mut found)?;
-    }
-    Ok(found)
-}
-
-struct Wanted {
-    uid: u32,
-    gid: u32,
-    mode: u32,
-    recursive: bool,
-    change: bool,
-}
-
-impl Wanted {
-    fn visit(&self, fd: &OwnedFd, path: &Path, depth: usize, found: &mut Vec<Planned>) -> Result<(), PermissionError> {
-        let stat = fstat(fd).at("look at", path)?;
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        if kind == FileType::Symlink {
-            return Ok(());
-        }
-        if self.differs(&stat) {
-            if self.change {
-                self.put_right(fd, path)?;
-            }
-            let to = format!("{}:{} {:04o}", self.uid, self.gid, self.mode);
-            let from = format!("{}:{} {:04o}", stat.st_uid, stat.st_gid, stat.st_mode & 0o7777);
-            found.push(Planned { path: path.to_owned(), from, to });
-        }
-        if self.recursive && kind == FileType::Directory && depth < MAX_DEPTH {
-            for name in names(fd, path)? {
-                let child = path.join(OsStr::from_bytes(&name));
-                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                match openat(fd, &*name, flags, Mode::empty()) {
-                    Ok(fd) => self.visit(&fd, &child, depth + 1, found)?,
-                    Err(rustix::io::Errno::NOENT) => {}
-                    Err(error) => return Err(error).at("open", &child).map_err(PermissionError::Io),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn differs(&self, stat: &Stat) -> bool {
-        stat.st_uid != self.uid || stat.st_gid != self.gid || stat.st_mode & 0o7777 != self.mode
-    }
-
-    // The owner first: chown(2) clears the setuid bits that the mode may ask for.
-    fn put_right(&self, fd: &OwnedFd, path: &Path) -> Result<(), PathError> {
-        chownat(fd, "", Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)), AtFlags::EMPTY_PATH)
-            .at("change the owner of", path)?;
-        // An O_PATH descriptor takes no fchmod(2) before Linux 6.6; its magic link does.
-        let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-        fs::set_permissions(link, fs::Permissions::from_mode(self.mode)).at("change the mode of", path)
-    }
-}
-
-fn names(fd: &OwnedFd, path: &Path) -> Result<Vec<Vec<u8>>, PathError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(fd, ".", flags, Mode::empty()).at("read", path)?;
-    let mut names = Vec::new();
-    for entry in Dir::new(directory).at("read", path)? {
-        let name = entry.at("read", path)?.file_name().to_bytes().to_vec();
-        if name != b"." && name != b".." {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
+    Ok(look.change(targets)?.changed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
     use updates_protocol::DeclaredPath;
+
+    use super::super::{Closed, TargetType};
+    use super::*;
+    use crate::config::Machine;
 
     fn target(path: &str, mode: u32, recursive: bool) -> PermissionTarget {
         PermissionTarget {
@@ -216,6 +65,32 @@ mod tests {
         (root, machine)
     }
 
+    fn declared(path: &str) -> Vec<DeclaredPath> {
+        vec![DeclaredPath::new(path).unwrap()]
+    }
+
+    fn apply_within(
+        machine: &Machine,
+        path: &str,
+        closed: &Closed,
+        targets: &[PermissionTarget],
+    ) -> Result<u64, PermissionError> {
+        let until = Instant::now() + Duration::from_secs(60);
+        super::apply(&Scope { machine, declared: &declared(path), closed, until, is_cancelled: &|| false }, targets)
+    }
+
+    fn apply(machine: &Machine, targets: &[PermissionTarget]) -> Result<u64, PermissionError> {
+        apply_within(machine, "/srv", &Closed::default(), targets)
+    }
+
+    fn plan(machine: &Machine, targets: &[PermissionTarget]) -> Result<Vec<Planned>, PermissionError> {
+        let until = Instant::now() + Duration::from_secs(60);
+        super::plan(
+            &Scope { machine, declared: &declared("/srv"), closed: &Closed::default(), until, is_cancelled: &|| false },
+            targets,
+        )
+    }
+
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().mode() & 0o7777
     }
@@ -225,9 +100,9 @@ mod tests {
         let (root, machine) = machine();
         let targets = [target("/srv/app", 0o750, true)];
         assert_eq!(plan(&machine, &targets).unwrap().len(), 3);
-        assert_eq!(apply(&machine, &targets).unwrap().len(), 3);
+        assert_eq!(apply(&machine, &targets).unwrap(), 3);
         assert_eq!(mode(&root.path().join("srv/app/sub/file")), 0o750);
-        assert_eq!(apply(&machine, &targets).unwrap(), []);
+        assert_eq!(apply(&machine, &targets).unwrap(), 0);
     }
 
     #[test]
@@ -253,5 +128,104 @@ mod tests {
         assert_eq!(apply(&machine, &[file]).unwrap_err().to_string(), "/srv/app is not a file");
         assert!(apply(&machine, &[target("/srv/gone", 0o700, false)]).unwrap_err().to_string().contains("/srv/gone"));
         assert!(apply(&machine, &[target("/srv/app", 0o17777, false)]).is_err());
+    }
+
+    #[test]
+    fn a_file_with_a_further_name_elsewhere_is_left_alone() {
+        let (root, machine) = machine();
+        let outside = root.path().join("srv/outside");
+        fs::write(&outside, "").unwrap();
+        fs::set_permissions(&outside, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::hard_link(&outside, root.path().join("srv/app/sub/planted")).unwrap();
+        let error = apply(&machine, &[target("/srv/app", 0o777, true)]).unwrap_err().to_string();
+        assert!(error.starts_with("/srv/app/sub/planted has further names"), "{error}");
+        assert_eq!(mode(&outside), 0o600);
+        assert_eq!(mode(&root.path().join("srv/app/sub/file")) & 0o111, 0, "nothing is changed where one is refused");
+        // With both names among the targets it is nobody else's.
+        assert!(apply(&machine, &[target("/srv", 0o750, true)]).unwrap() > 0);
+        assert_eq!(mode(&outside), 0o750);
+    }
+
+    #[test]
+    fn a_name_that_two_targets_reach_is_one_name() {
+        let (root, machine) = machine();
+        fs::hard_link(root.path().join("srv/app/sub/file"), root.path().join("srv/outside")).unwrap();
+        let targets = [target("/srv/app", 0o777, true), target("/srv/app/sub/file", 0o777, false)];
+        assert!(matches!(apply(&machine, &targets), Err(PermissionError::Shared(_))));
+    }
+
+    #[test]
+    fn bits_that_lend_an_identity_are_refused_and_the_sticky_bit_is_for_one_directory() {
+        let (root, machine) = machine();
+        for mode in [0o4755, 0o2755, 0o6755] {
+            let refused = apply(&machine, &[target("/srv/app/sub", mode, false)]);
+            assert!(matches!(refused, Err(PermissionError::Privileged { .. })));
+        }
+        assert!(apply(&machine, &[target("/srv/app", 0o1777, true)]).is_err());
+        assert!(apply(&machine, &[target("/srv/app/sub/file", 0o1777, false)]).is_err());
+        assert_eq!(apply(&machine, &[target("/srv/app", 0o1777, false)]).unwrap(), 1);
+        assert_eq!(mode(&root.path().join("srv/app")), 0o1777);
+    }
+
+    #[test]
+    fn setuid_bits_that_were_there_do_not_survive() {
+        let (root, machine) = machine();
+        let file = root.path().join("srv/app/sub/file");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o4755)).unwrap();
+        apply(&machine, &[target("/srv/app/sub/file", 0o755, false)]).unwrap();
+        assert_eq!(mode(&file), 0o755);
+    }
+
+    #[test]
+    fn numbers_of_nobody_are_no_owners() {
+        let (_root, machine) = machine();
+        for number in ["4294967295", "3999999999"] {
+            let stranger = PermissionTarget { owner: number.to_owned(), ..target("/srv/app", 0o700, false) };
+            assert!(matches!(apply(&machine, &[stranger]), Err(PermissionError::Owner { .. })));
+        }
+    }
+
+    #[test]
+    fn what_the_sandbox_keeps_closed_stays_so_under_another_name_too() {
+        let (root, machine) = machine();
+        let closed = Closed::find(&machine, declared("/srv/app/sub").into_iter()).unwrap();
+        let within = |targets: &[PermissionTarget]| apply_within(&machine, "/srv", &closed, targets);
+        assert!(matches!(within(&[target("/srv/app/sub/file", 0o700, false)]), Err(PermissionError::Closed(_))));
+        fs::rename(root.path().join("srv/app/sub"), root.path().join("srv/app/other")).unwrap();
+        let before = mode(&root.path().join("srv/app/other/file"));
+        within(&[target("/srv", 0o711, true)]).unwrap();
+        assert_eq!(mode(&root.path().join("srv/app/other/file")), before);
+        assert_eq!(mode(&root.path().join("srv/app")), 0o711);
+    }
+
+    #[test]
+    fn only_what_is_declared_is_reached() {
+        let (root, machine) = machine();
+        let closed = Closed::default();
+        let refused = apply_within(&machine, "/srv/other", &closed, &[target("/srv/app", 0o700, false)]);
+        assert!(matches!(refused, Err(PermissionError::Undeclared(_))));
+        symlink("app", root.path().join("srv/other")).unwrap();
+        let refused = apply_within(&machine, "/srv/other", &closed, &[target("/srv/other/sub", 0o700, false)]);
+        assert!(refused.is_err(), "a declared path that is a link is not followed");
+    }
+
+    #[test]
+    fn a_walk_without_end_is_given_up() {
+        let (root, machine) = machine();
+        let mut deep = root.path().join("srv/app");
+        for _ in 0..200 {
+            deep.push("d");
+        }
+        fs::create_dir_all(&deep).unwrap();
+        assert!(matches!(apply(&machine, &[target("/srv/app", 0o700, true)]), Err(PermissionError::TooDeep { .. })));
+        let scope = Scope {
+            machine: &machine,
+            declared: &declared("/srv"),
+            closed: &Closed::default(),
+            until: Instant::now(),
+            is_cancelled: &|| false,
+        };
+        let late = super::apply(&scope, &[target("/srv/app", 0o700, false)]);
+        assert!(matches!(late, Err(PermissionError::OutOfTime(_))));
     }
 }

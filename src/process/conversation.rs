@@ -34,8 +34,9 @@ pub struct Conversation {
     pub protocol_notes: Vec<String>,
 }
 
-/// What answers a module's requests: operation and arguments in, a value or a sentence for a person out.
-pub type Requests<'a> = dyn FnMut(&str, Map<String, Value>) -> Result<Value, String> + 'a;
+/// What answers a module's requests: operation, arguments and the time that the module has left in, a value or a sentence
+/// for a person out.
+pub type Requests<'a> = dyn FnMut(&str, Map<String, Value>, Duration) -> Result<Value, String> + 'a;
 
 /// Runs one attempt to its end and returns how it ended. Blocks the calling thread; the runner dies with it.
 ///

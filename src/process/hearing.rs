@@ -1,9 +1,11 @@
 //! What each message of a runner means to the conversation, and which order of them is accepted.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value};
-use updates_protocol::{Frame, MAX_RESULT, PROTOCOL, Reply, RunnerMessage, SupervisorMessage, parse_runner_line};
+use updates_protocol::{
+    Frame, Level, LogSource, MAX_RESULT, PROTOCOL, Reply, RunnerMessage, SupervisorMessage, parse_runner_line,
+};
 
 use super::dialogue::Dialogue;
 use super::facts::ResultMessage;
@@ -90,17 +92,33 @@ impl Dialogue<'_> {
 
     fn answer(&mut self, operation: &str, arguments: Map<String, Value>) -> Result<Value, String> {
         // Many requests may wait in one buffer; none of them may carry the module past its end.
-        let over = !matches!(self.stage, Stage::Running { until, .. } if Instant::now() < until);
-        if over || self.cancel.reason().is_some() {
-            return Err(format!("{operation} is refused: the module is being stopped"));
+        let left = match self.stage {
+            Stage::Running { until, .. } => until.saturating_duration_since(Instant::now()),
+            _ => Duration::ZERO,
+        };
+        if left.is_zero() || self.cancel.reason().is_some() {
+            return Err(self.refuse_too_late(operation));
         }
-        let value = (self.requests)(operation, arguments)?;
+        let value = (self.requests)(operation, arguments, left)?;
         match value.to_string().len() {
             length if length > MAX_RESULT => {
                 Err(format!("the answer to {operation} has {length} bytes; {MAX_RESULT} can be sent"))
             }
             _ => Ok(value),
         }
+    }
+
+    /// Whoever answers never hears of these, so they are logged here, within the module's own bound.
+    fn refuse_too_late(&mut self, operation: &str) -> String {
+        let operation: String = operation.chars().take(80).collect();
+        let refusal = format!("{operation} is refused: the module is being stopped");
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let (level, source) = (Level::Warning, LogSource::Supervisor);
+        let entry = LogEntry { time, level, source, message: format!("request {refusal}"), fields: None };
+        if let Some(entry) = self.log.admit(entry) {
+            (self.events)(Event::Log(entry));
+        }
+        refusal
     }
 
     fn progress_is_due(&mut self) -> bool {

@@ -52,7 +52,7 @@ impl Fake {
             self.deadline,
             &self.cancel,
             &mut |event| events.push(event),
-            &mut |operation, arguments| {
+            &mut |operation, arguments, _| {
                 requests.push((operation.to_owned(), arguments));
                 if operation == "state.backup" { Ok(json!({"module_name": "m"})) } else { Err("declare it".to_owned()) }
             },
@@ -135,7 +135,7 @@ fn a_start_message_larger_than_any_pipe_arrives_whole() {
     let mut big = invocation();
     big.module.arguments = vec!["x".repeat(1 << 20); 4];
     let command = RunnerCommand { program };
-    let ended = converse(&command, big, fake.deadline, &fake.cancel, &mut |_| {}, &mut |_, _| Ok(Value::Null));
+    let ended = converse(&command, big, fake.deadline, &fake.cancel, &mut |_| {}, &mut |_, _, _| Ok(Value::Null));
     assert!(matches!(ended.outcome, Outcome::Reported { .. }), "{ended:?}");
     let size: usize = fs::read_to_string(fake.folder.path().join("size")).unwrap().trim().parse().unwrap();
     assert!(size > 4 << 20, "{size}");
@@ -170,7 +170,8 @@ fn a_failed_setup_names_its_step() {
 fn a_runner_that_is_not_there_or_dies_early_did_not_start_the_module() {
     let fake = Fake::new();
     let command = RunnerCommand { program: fake.folder.path().join("missing") };
-    let ended = converse(&command, invocation(), fake.deadline, &fake.cancel, &mut |_| {}, &mut |_, _| Ok(Value::Null));
+    let ended =
+        converse(&command, invocation(), fake.deadline, &fake.cancel, &mut |_| {}, &mut |_, _, _| Ok(Value::Null));
     let (step, reason) = not_started(&ended.outcome);
     assert!(step == "spawn" && reason.contains("/missing: No such file"), "{reason}");
 
@@ -218,7 +219,7 @@ fn a_runner_that_reads_no_answers_is_ended() {
     write_script(&program, &script);
     let answer = Value::String("x".repeat(100_000));
     let ended =
-        converse(&RunnerCommand { program }, invocation(), fake.deadline, &fake.cancel, &mut |_| {}, &mut |_, _| {
+        converse(&RunnerCommand { program }, invocation(), fake.deadline, &fake.cancel, &mut |_| {}, &mut |_, _, _| {
             Ok(answer.clone())
         });
     assert_eq!(garbled(&ended.outcome), "the runner does not read what it is sent");
@@ -287,7 +288,7 @@ fn a_cancel_from_another_thread_wakes_the_conversation() {
                 started.send(()).unwrap();
             }
         },
-        &mut |_, _| Ok(Value::Null),
+        &mut |_, _, _| Ok(Value::Null),
     );
     canceller.join().unwrap();
     assert_eq!(ended.outcome, Outcome::Cancelled);

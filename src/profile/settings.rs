@@ -210,6 +210,12 @@ impl Profile {
         self.read_write_paths.iter().chain(&self.volatile_paths)
     }
 
+    /// Whether a module may leave files behind that let whoever runs them be somebody else: setuid and setgid bits and file
+    /// capabilities, as a package manager has to.
+    pub fn may_lend_privileges(&self) -> bool {
+        self.capability_bounding_set.iter().any(|capability| capability.as_str() == "CAP_SETFCAP")
+    }
+
     /// Whether a module runs although the setting called `key` can't be enforced here.
     pub fn may_lack(&self, key: &str) -> bool {
         self.best_effort.iter().any(|setting| setting.as_str() == key)

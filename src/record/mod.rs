@@ -5,6 +5,6 @@ mod run;
 
 pub use outcome::{Outcome, Verdict};
 pub use run::{
-    Attempt, Change, ExitStatus, LogLine, ModuleRecord, ModuleStatus, RollbackRecord, RunKind, RunRecord, SyncRecord,
-    UpdateRecord,
+    Attempt, Change, ExitStatus, LogLine, ModuleRecord, ModuleStatus, RequestCount, RollbackRecord, RunKind, RunRecord,
+    SyncRecord, UpdateRecord,
 };

@@ -222,6 +222,25 @@ pub struct Attempt {
     /// Log bytes that were dropped past the limit.
     #[serde(default)]
     pub log_bytes_dropped: u64,
+    /// What it asked the supervisor for; the log has the single requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestCount>,
+}
+
+/// How often a module asked for one thing in one attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCount {
+    /// The operation, for example `service.restart`; `unknown` for all that do not exist.
+    pub operation: String,
+    /// How often it was done.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub granted: u64,
+    /// How often it was refused, because the module may not ask for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: u64,
+    /// How often it was tried and went wrong.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u64,
 }
 
 /// A rollback.
@@ -233,6 +252,9 @@ pub struct RollbackRecord {
     pub complete: bool,
     /// Paths that were put back or removed; at most 1,000 are listed.
     pub restored: Vec<String>,
+    /// What systemd was told to do for it, as `start nginx.service`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// Whether the module's code was put back too.
     pub code: bool,
     /// What went wrong.
@@ -257,4 +279,9 @@ pub struct LogLine {
     pub source: LogSource,
     /// The text.
     pub message: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

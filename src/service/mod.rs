@@ -1,7 +1,13 @@
-//! Units of systemd: their state, asked in one call.
+//! Units of systemd: their state, asked in one call, and what it is to do with one.
 
+mod call;
+mod control;
+mod error;
 mod systemd;
 mod unit_state;
 
-pub use systemd::{ServiceError, Systemd};
+pub use call::Bounds;
+pub use control::Verb;
+pub use error::ServiceError;
+pub use systemd::Systemd;
 pub use unit_state::UnitState;

@@ -1,22 +1,17 @@
 //! Asking systemd: one `systemctl show` for all units, with a bound on how long it may take.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use updates_protocol::UnitName;
-use wait_timeout::ChildExt;
 
-use super::UnitState;
+use super::call::{Bounds, call};
 use super::unit_state::parse_blocks;
+use super::{ServiceError, UnitState};
 
 /// How long systemctl may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// The most that is read of its answer, in bytes.
-const LONGEST_ANSWER: u64 = 4 << 20;
 
 /// The way to systemd.
 #[derive(Debug, Clone)]
@@ -24,54 +19,6 @@ pub struct Systemd {
     program: PathBuf,
     timeout: Duration,
     booted: PathBuf,
-}
-
-/// Why a unit's state is not known.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// systemd does not run here.
-    #[error("systemd does not run on this machine ({why}), so the state of a service can't be known")]
-    NotRunning {
-        /// How that was found out.
-        why: String,
-    },
-    /// systemctl can't be started, or its answer not be read.
-    #[error("cannot run {}: {source}", program.display())]
-    Run {
-        /// The program.
-        program: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// It took too long and was killed.
-    #[error("{} did not answer within {} seconds", program.display(), after.as_secs())]
-    Timeout {
-        /// The program.
-        program: PathBuf,
-        /// How long it had.
-        after: Duration,
-    },
-    /// It failed.
-    #[error("{} failed ({status}): {message}", program.display())]
-    Failed {
-        /// The program.
-        program: PathBuf,
-        /// How it ended.
-        status: ExitStatus,
-        /// What it wrote on standard error.
-        message: String,
-    },
-    /// Its answer is not one state for each unit.
-    #[error("{} answered for {found} of {asked} units", program.display())]
-    Answer {
-        /// The program.
-        program: PathBuf,
-        /// How many units were asked for.
-        asked: usize,
-        /// How many whole answers there were.
-        found: usize,
-    },
 }
 
 impl Systemd {
@@ -98,14 +45,12 @@ impl Systemd {
         if units.is_empty() {
             return Ok(BTreeMap::new());
         }
-        if !self.booted.is_dir() {
-            return Err(ServiceError::NotRunning { why: format!("there is no {}", self.booted.display()) });
-        }
-        let mut command = Command::new(&self.program);
-        command
-            .args(["show", "--no-pager", "--property=Id,LoadState,ActiveState,SubState,UnitFileState", "--"])
-            .args(units.iter().map(|unit| unit.with_suffix()));
-        let text = self.answer(command)?;
+        self.require_running()?;
+        let names: Vec<String> = units.iter().map(|unit| unit.with_suffix()).collect();
+        let properties = "--property=Id,LoadState,ActiveState,SubState,UnitFileState";
+        let arguments = ["show", "--no-pager", properties, "--"].into_iter().chain(names.iter().map(String::as_str));
+        let bounds = Bounds { timeout: self.timeout, interrupt: None };
+        let text = call(&self.program, &arguments.collect::<Vec<_>>(), bounds)?;
         // Answers come in the order of the questions; the `Id` of an alias is another name than the one asked for.
         let states = parse_blocks(&text);
         let found = states.iter().flatten().count();
@@ -115,50 +60,22 @@ impl Systemd {
         Ok(units.into_iter().cloned().zip(states.into_iter().flatten()).collect())
     }
 
-    fn answer(&self, mut command: Command) -> Result<String, ServiceError> {
-        let failed = |source| ServiceError::Run { program: self.program.clone(), source };
-        // Files take any amount without a reader, so that waiting is all there is to do here.
-        let (mut output, mut errors) = (tempfile::tempfile().map_err(failed)?, tempfile::tempfile().map_err(failed)?);
-        let spawned = command
-            .env("LC_ALL", "C")
-            .env("SYSTEMD_COLORS", "0")
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().map_err(failed)?)
-            .stderr(errors.try_clone().map_err(failed)?)
-            .spawn();
-        let mut child = match spawned {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.program == Path::new("systemctl") => {
-                return Err(ServiceError::NotRunning { why: "there is no systemctl".to_owned() });
-            }
-            other => other.map_err(failed)?,
-        };
-        let Some(status) = child.wait_timeout(self.timeout).map_err(failed)? else {
-            child.kill().map_err(failed)?;
-            child.wait().map_err(failed)?;
-            return Err(ServiceError::Timeout { program: self.program.clone(), after: self.timeout });
-        };
-        if status.success() {
-            return read(&mut output).map_err(failed);
-        }
-        let message = read(&mut errors).map_err(failed)?.trim().to_owned();
-        if message.contains("not been booted with systemd") || message.contains("Failed to connect to bus") {
-            let why = message.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
-            return Err(ServiceError::NotRunning { why });
-        }
-        Err(ServiceError::Failed { program: self.program.clone(), status, message })
+    pub(super) fn program(&self) -> &Path {
+        &self.program
     }
-}
 
-fn read(file: &mut File) -> io::Result<String> {
-    file.rewind()?;
-    let mut bytes = Vec::new();
-    file.take(LONGEST_ANSWER).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    pub(super) fn require_running(&self) -> Result<(), ServiceError> {
+        if self.booted.is_dir() {
+            return Ok(());
+        }
+        Err(ServiceError::NotRunning { why: format!("there is no {}", self.booted.display()) })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::process::Command;
 
     use tempfile::TempDir;
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The state of one unit, in systemd's own words; see systemctl(1) and org.freedesktop.systemd1(5).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitState {
+    /// `Id`: the unit's own name, where it was asked for by another one.
+    #[serde(default)]
+    pub id: String,
     /// `LoadState`: `loaded`, `not-found`, `masked`, `error`, …
     pub load: String,
     /// `ActiveState`: `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`, …
@@ -21,6 +24,16 @@ impl UnitState {
     /// Whether there is such a unit.
     pub fn exists(&self) -> bool {
         self.load != "not-found"
+    }
+
+    /// Whether it runs now or is starting to: what stopping it would change.
+    pub fn is_up(&self) -> bool {
+        self.is_active() || self.active == "activating"
+    }
+
+    /// Whether it is started at boot.
+    pub fn is_enabled(&self) -> bool {
+        matches!(self.enabled.as_str(), "enabled" | "enabled-runtime")
     }
 
     /// Whether it runs now, or is about to go on doing so.
@@ -39,6 +52,7 @@ fn parse(block: &str) -> Option<UnitState> {
     let properties: BTreeMap<&str, &str> = block.lines().filter_map(|line| line.split_once('=')).collect();
     let property = |key: &str| properties.get(key).map(|value| (*value).to_owned());
     Some(UnitState {
+        id: property("Id").unwrap_or_default(),
         load: property("LoadState")?,
         active: property("ActiveState")?,
         sub: property("SubState")?,

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
-use updates_protocol::{Enforcement, Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Usage};
+use updates_protocol::{Enforcement, Entry, Invocation, Level, LogSource, ModuleInvocation, PROTOCOL, Phase, Usage};
 
 use super::RunContext;
 use super::event::Event;
-use super::grants::Grants;
 use super::note::Notes;
+use super::requests::{Grants, Trail};
 use super::sandbox;
 use super::target::Target;
+use super::units::UnitJournal;
 use super::writable::Entry as Writable;
 use crate::process::{self, Deadline, LimitHit, NetworkNamespace, RunnerCommand, converse};
 use crate::profile::Profile;
@@ -26,6 +27,7 @@ pub(super) struct Scene<'a> {
     pub(super) number: u32,
     pub(super) entry: &'a Entry,
     pub(super) writable: &'a [Writable],
+    pub(super) journal: &'a UnitJournal<'a>,
 }
 
 /// Runs it to its end. The verdict is the caller's to set.
@@ -52,13 +54,26 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
         timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),
     };
-    let mut declared = target.declared();
-    declared.extend(scene.writable.iter().map(|entry| entry.path.clone()));
-    let grants = Grants::new(&context.supervisor.layout, name, declared, context.check);
+    let writable = scene.writable.iter().map(|entry| entry.path.clone());
+    let grants = match Grants::new(context.supervisor, target, writable, scene.journal, context.check) {
+        Ok(grants) => grants,
+        Err(error) => return not_started(scene, "plan", error.to_string(), &scope.account()),
+    };
+    let mut trail = Trail::default();
     let command = RunnerCommand { program: context.supervisor.installation.runner.clone() };
     let mut events = |event| forward(event, scene, deadline, notes);
-    let mut requests = |operation: &str, arguments| grants.answer(operation, arguments);
+    let mut requests = |operation: &str, arguments, left| {
+        let asked = Trail::asked(operation, &arguments);
+        let answer = grants.answer(operation, arguments, left);
+        if let Some((level, message)) = trail.answered(operation, &asked, &answer) {
+            notes.event(Event::Log(own_line(scene, level, message)));
+        }
+        answer.map_err(|denial| denial.to_string())
+    };
     let talk = converse(&command, invocation, deadline, &context.supervisor.cancel, &mut events, &mut requests);
+    for (level, message) in trail.rest() {
+        notes.event(Event::Log(own_line(scene, level, message)));
+    }
     // A runner that came to its end has waited for every process of the sandbox.
     let orderly = matches!(talk.outcome, Outcome::Reported { .. } | Outcome::Exited { .. });
     if let Some(network) = network.filter(|_| orderly && !could_change_it) {
@@ -75,6 +90,7 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         usage: talk.usage,
         enforcement,
         log_bytes_dropped: talk.log_bytes_dropped,
+        requests: trail.counts(),
     }
 }
 
@@ -88,6 +104,7 @@ fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcem
         limits_hit: Vec::new(),
         enforcement: account.clone(),
         log_bytes_dropped: 0,
+        requests: Vec::new(),
     }
 }
 
@@ -164,6 +181,20 @@ fn forward(event: process::Event, scene: &Scene<'_>, deadline: Deadline, notes: 
         }
         process::Event::Terminating { reason } => Event::Stopping { module, reason },
     });
+}
+
+// What the supervisor has to say about a request stands in the module's log, under the supervisor's own name.
+fn own_line(scene: &Scene<'_>, level: Level, message: String) -> LogLine {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    LogLine {
+        module: scene.target.manifest.name.clone(),
+        attempt: scene.number,
+        phase: scene.phase,
+        time,
+        level,
+        source: LogSource::Supervisor,
+        message,
+    }
 }
 
 // SIGXFSZ and SIGXCPU are sent at these limits and nowhere else, see setrlimit(2).

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use updates_protocol::{RunId, UnitName};
 
 use crate::catalog::Catalog;
-use crate::config::{Config, Layout};
+use crate::config::{Config, Layout, Machine};
 use crate::fs::{IoContext, PathError};
 use crate::process::{CancelToken, CgroupHierarchy, NetworkNamespaces};
 use crate::profile::TopLevel;
@@ -38,15 +38,24 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
+    /// The systemd that modules may ask for. Below a root that is not this machine's: a configured program's answers, or a
+    /// sentence that says so.
+    pub(super) fn systemd(&self) -> Result<Systemd, String> {
+        match (&self.config.systemctl, self.layout.machine()) {
+            (Some(program), _) => Ok(Systemd::new(program.clone())),
+            (None, Machine::Host) => Ok(Systemd::system()),
+            (None, Machine::Root(_)) => Err("below --root the services of this machine are neither looked at nor \
+                 controlled; run.systemctl in config.toml can name a program to ask instead"
+                .to_owned()),
+        }
+    }
+
     /// Which of `units` are active. Without systemd none is, and the reason is returned beside.
     pub(super) fn active_units(&self, units: &[UnitName]) -> (BTreeMap<UnitName, bool>, Option<String>) {
         if units.is_empty() {
             return (BTreeMap::new(), None);
         }
-        let systemd = match &self.config.systemctl {
-            Some(program) => Systemd::new(program.clone()),
-            None => Systemd::system(),
-        };
+        let systemd = self.config.systemctl.clone().map_or_else(Systemd::system, Systemd::new);
         match systemd.states(units) {
             Ok(states) => (states.into_iter().map(|(unit, state)| (unit, state.is_active())).collect(), None),
             Err(error) => (BTreeMap::new(), Some(error.to_string())),

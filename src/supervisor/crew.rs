@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use updates_protocol::ModuleName;
+use updates_protocol::{ModuleName, UnitName};
 
 use super::dispatcher::{Dispatcher, without_run};
 use super::event::Event;
@@ -63,5 +63,6 @@ fn task(context: &RunContext<'_>, target: &Target) -> Task {
         priority: target.manifest.priority,
         exclusive: target.manifest.exclusive || target.profile.exclusive,
         paths: declared.chain(resolved).collect(),
+        units: target.units().map(UnitName::with_suffix).collect(),
     }
 }

@@ -110,6 +110,13 @@ impl<'o> Dispatcher<'o> {
                 // A worker that no longer waits has given up; the row then only means a restore too many.
                 done.send(written.map_err(|error| error.to_string())).ok();
             }
+            Note::Remember { module, payload, done } => {
+                let written = match &mut self.history {
+                    Some(history) => history.note_payload(&module, &payload),
+                    None => Ok(()),
+                };
+                done.send(written.map_err(|error| error.to_string())).ok();
+            }
             Note::Settled { module } => {
                 if let Some(history) = &mut self.history
                     && let Err(error) = history.end_module(&module)

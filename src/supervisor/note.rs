@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 
+use serde_json::Value;
 use updates_protocol::{ModuleName, Phase};
 
 use super::Event;
@@ -14,6 +15,8 @@ pub(super) enum Note {
     Event(Box<Event>),
     /// A module is about to run: to be written down durably before the answer.
     Begin { module: ModuleName, phase: Phase, done: SyncSender<Result<(), String>> },
+    /// What it takes to put a running module back, beside its files: to be written down durably before the answer.
+    Remember { module: ModuleName, payload: Value, done: SyncSender<Result<(), String>> },
     /// A module is settled: nothing of it is to be put back at the next start.
     Settled { module: ModuleName },
     /// A worker is done.
@@ -40,6 +43,13 @@ impl Notes {
     pub(super) fn begin(&self, module: &ModuleName, phase: Phase) -> Result<(), String> {
         let (done, answer) = sync_channel(1);
         self.send(Note::Begin { module: module.clone(), phase, done });
+        answer.recv().unwrap_or_else(|_| Err("the supervisor is ending".to_owned()))
+    }
+
+    /// Returns when the payload is durable, or with the reason why what it would take back must not be done.
+    pub(super) fn remember(&self, module: &ModuleName, payload: Value) -> Result<(), String> {
+        let (done, answer) = sync_channel(1);
+        self.send(Note::Remember { module: module.clone(), payload, done });
         answer.recv().unwrap_or_else(|_| Err("the supervisor is ending".to_owned()))
     }
 

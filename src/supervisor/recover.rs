@@ -8,9 +8,9 @@ use super::dispatcher::Dispatcher;
 use super::error::RunError;
 use super::event::Event;
 use super::lock::RunLock;
+use super::units::UnitsBefore;
 use super::{Supervisor, undo};
 use crate::catalog::Catalog;
-use crate::record::RollbackRecord;
 use crate::state::Store;
 
 /// How often a restore is begun before a person is asked: one that is killed each time would otherwise be repeated, and
@@ -56,10 +56,13 @@ pub(super) fn settle(
                 dispatcher.event(Event::Problem(error.to_string()));
             }
         }
-        let rollback = match checkpoints.load(&module) {
-            Ok(Some(checkpoint)) => undo::files(&supervisor.layout, &module, &checkpoint),
-            Ok(None) => failed(&module, "its checkpoint is missing".to_owned()),
-            Err(error) => failed(&module, error.to_string()),
+        let rollback = match (checkpoints.load(&module), UnitsBefore::of_payload(&row.payload)) {
+            (Ok(Some(checkpoint)), Ok(units)) => undo::everything(supervisor, &module, &checkpoint, &units),
+            (Ok(None), _) => undo::nothing(&module, Some("its checkpoint is missing".to_owned())),
+            (Err(error), _) => undo::nothing(&module, Some(error.to_string())),
+            (_, Err(error)) => {
+                undo::nothing(&module, Some(format!("what was noted of its services can't be read: {error}")))
+            }
         };
         if rollback.complete {
             if let Some(history) = dispatcher.history() {
@@ -71,8 +74,4 @@ pub(super) fn settle(
         dispatcher.event(Event::Recovered(rollback));
     }
     Ok(unsettled)
-}
-
-fn failed(module: &ModuleName, error: String) -> RollbackRecord {
-    RollbackRecord { module: module.clone(), complete: false, restored: Vec::new(), code: false, error: Some(error) }
 }

@@ -16,6 +16,8 @@ pub struct Task {
     /// What it may write. Two modules that share a path never run side by side, since a rollback of one would take
     /// back what the other did.
     pub paths: Vec<DeclaredPath>,
+    /// Full names of the units that it may control; shared ones keep modules apart for the same reason.
+    pub units: Vec<String>,
 }
 
 /// The order of a run, handed out task by task.
@@ -55,7 +57,8 @@ impl Schedule {
             if task.exclusive || task.priority != first.priority || self.running[0].priority != task.priority {
                 return None;
             }
-            if !self.running.iter().any(|other| overlap(&other.paths, &task.paths)) {
+            let shared = |other: &Task| other.units.iter().any(|unit| task.units.contains(unit));
+            if !self.running.iter().any(|other| shared(other) || overlap(&other.paths, &task.paths)) {
                 return Some(index);
             }
         }
@@ -88,7 +91,7 @@ mod tests {
 
     fn task(name: &str, priority: i64, exclusive: bool, paths: &[&str]) -> Task {
         let paths = paths.iter().map(|path| DeclaredPath::new(path).unwrap()).collect();
-        Task { module: name.parse().unwrap(), priority, exclusive, paths }
+        Task { module: name.parse().unwrap(), priority, exclusive, paths, units: Vec::new() }
     }
 
     fn wave(schedule: &mut Schedule) -> Vec<String> {
@@ -114,6 +117,15 @@ mod tests {
         assert_eq!(wave(&mut schedule), ["a"]);
         assert_eq!(wave(&mut schedule), ["b"]);
         assert_eq!(wave(&mut schedule), ["c"]);
+    }
+
+    #[test]
+    fn modules_that_share_a_unit_run_one_after_the_other() {
+        let with = |name: &str, unit: &str| Task { units: vec![unit.to_owned()], ..task(name, 1, false, &[]) };
+        let tasks = vec![with("a", "web.service"), with("b", "web.service"), with("c", "db.service")];
+        let mut schedule = Schedule::new(tasks, 4);
+        assert_eq!(wave(&mut schedule), ["a", "c"]);
+        assert_eq!(wave(&mut schedule), ["b"]);
     }
 
     #[test]

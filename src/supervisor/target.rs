@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{DeclaredPath, Entry, Manifest, ManifestWarning, Phase};
+use updates_protocol::{DeclaredPath, Entry, Manifest, ManifestWarning, Phase, UnitName};
 
 use super::verdict::Host;
 use crate::profile::{self, Profile};
@@ -37,6 +37,12 @@ impl Target {
     /// Everything that it may write and that is saved before: declared paths and the profile's.
     pub(super) fn declared(&self) -> Vec<DeclaredPath> {
         self.manifest.backup_paths.iter().chain(&self.profile.read_write_paths).cloned().collect()
+    }
+
+    /// Every unit that it may have looked at or controlled.
+    pub(super) fn units(&self) -> impl Iterator<Item = &UnitName> {
+        let manifest = &self.manifest;
+        manifest.services.iter().chain(&manifest.sandbox.services).chain(&manifest.service_name)
     }
 
     /// Which phases there are.

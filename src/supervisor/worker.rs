@@ -4,6 +4,7 @@
 //! placeholders are made and the module runs; the row goes only when the module is settled.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use updates_protocol::{DeclaredPath, Entry, Phase};
@@ -12,6 +13,7 @@ use super::attempt::{self, Scene};
 use super::event::Event;
 use super::note::Notes;
 use super::target::{Target, host};
+use super::units::UnitJournal;
 use super::verdict::{Host, judge};
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, sandbox, undo, volatile};
@@ -19,7 +21,7 @@ use crate::catalog::CatalogEntry;
 use crate::fs::{Root, create_directory, give};
 use crate::profile::is_dynamic;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
-use crate::state::Backup;
+use crate::state::{self, Backup, StateError};
 
 /// How a phase ended.
 enum End {
@@ -132,8 +134,9 @@ impl Worker<'_> {
             Ok(writable) => writable,
             Err(error) => return not_run(error.to_string()),
         };
+        let journal = UnitJournal::new(name, self.notes);
         if self.context.check {
-            return self.attempts(&entry, &writable, None, attempts);
+            return self.attempts(&entry, &writable, &journal, None, attempts);
         }
         let checkpoint = match self.checkpoint(&writable) {
             Ok(checkpoint) => checkpoint,
@@ -146,13 +149,26 @@ impl Worker<'_> {
             .iter()
             .try_for_each(|entry| entry.make(&layout.machine()))
             .and_then(|()| volatile::make(self.context, self.target));
+        let since = SystemTime::now();
         let end = match made {
-            Ok(_made) => self.attempts(&entry, &writable, Some(&checkpoint), attempts),
-            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, Why::Surroundings),
+            Ok(_made) => self.attempts(&entry, &writable, &journal, Some(&checkpoint), attempts),
+            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, &journal, Why::Surroundings),
         };
-        let end = match (end, self.broken_itself()) {
-            (End::Kept { value, .. }, Some(problem)) => self.roll_back(problem, value, &checkpoint, Why::Module),
-            (other, _) => other,
+        // Whatever the end is: nothing else takes these back.
+        let taken = self.take_privileges(since);
+        let end = match end {
+            End::Kept { value, updated } => {
+                match taken.or_else(|| self.broken_itself()).or_else(|| self.lends_more(&checkpoint)) {
+                    Some(problem) => self.roll_back(problem, value, &checkpoint, &journal, Why::Module),
+                    None => End::Kept { value, updated },
+                }
+            }
+            failed => {
+                if let Some(text) = taken {
+                    self.notes.event(Event::Warning { module: name.clone(), text });
+                }
+                failed
+            }
         };
         let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
         if let End::Kept { .. } = end {
@@ -177,6 +193,42 @@ impl Worker<'_> {
             }
             Some(CatalogEntry::Broken(broken)) => Some(broken.problem),
             None => Some("it removed its own folder".to_owned()),
+        }
+    }
+
+    /// Which file lends a privilege that it did not lend before, where the profile does not say that this is the module's
+    /// work. What can't be looked at is no success; what a service keeps changing meanwhile is only said.
+    fn lends_more(&self, checkpoint: &Backup) -> Option<String> {
+        if self.target.profile.may_lend_privileges() {
+            return None;
+        }
+        match checkpoint.gained(&self.context.supervisor.layout.machine()) {
+            Ok(gained) => gained.map(|gained| format!("{gained}, which no module of its profile may give to a file")),
+            Err(error @ StateError::Vanishing(_)) => {
+                let text = format!("setuid bits and file capabilities were not looked for: {error}");
+                self.notes.event(Event::Warning { module: self.target.manifest.name.clone(), text });
+                None
+            }
+            Err(error) => Some(format!("what it left behind can't be looked at: {error}")),
+        }
+    }
+
+    /// The same for paths without a checkpoint, where privileges are taken off at once.
+    fn take_privileges(&self, since: SystemTime) -> Option<String> {
+        let profile = &self.target.profile;
+        if profile.may_lend_privileges() || profile.volatile_paths.is_empty() {
+            return None;
+        }
+        let machine = self.context.supervisor.layout.machine();
+        match state::take_privileges(&machine, &profile.volatile_paths, since) {
+            Ok(taken) => taken.first().map(|gained| {
+                format!("{gained}, which no module of its profile may give to a file; it was taken off again")
+            }),
+            Err(error) => {
+                let text = format!("setuid bits and file capabilities were not looked for in volatile paths: {error}");
+                self.notes.event(Event::Warning { module: self.target.manifest.name.clone(), text });
+                None
+            }
         }
     }
 
@@ -245,6 +297,7 @@ impl Worker<'_> {
         &self,
         entry: &Entry,
         writable: &[Writable],
+        journal: &UnitJournal<'_>,
         checkpoint: Option<&Backup>,
         attempts: &mut Vec<Attempt>,
     ) -> End {
@@ -253,7 +306,7 @@ impl Worker<'_> {
         loop {
             let module = self.target.manifest.name.clone();
             self.notes.event(Event::Started { module: module.clone(), phase: self.phase, attempt: number });
-            let scene = Scene { target: self.target, phase: self.phase, number, entry, writable };
+            let scene = Scene { target: self.target, phase: self.phase, number, entry, writable, journal };
             let mut attempt = attempt::run(self.context, &scene, self.notes);
             let judgement = judge(&attempt.outcome, host, number);
             attempt.verdict = judgement.verdict;
@@ -274,7 +327,7 @@ impl Worker<'_> {
                     number += 1;
                 }
                 (Verdict::RollBack | Verdict::Hold, Some(checkpoint)) => {
-                    return self.roll_back(message, value, checkpoint, why);
+                    return self.roll_back(message, value, checkpoint, journal, why);
                 }
                 (Verdict::RollBack | Verdict::Hold, None) => {
                     return End::Failed { message, value, rollback: None, why };
@@ -283,10 +336,18 @@ impl Worker<'_> {
         }
     }
 
-    fn roll_back(&self, message: String, value: Option<Value>, checkpoint: &Backup, why: Why) -> End {
+    fn roll_back(
+        &self,
+        message: String,
+        value: Option<Value>,
+        checkpoint: &Backup,
+        journal: &UnitJournal<'_>,
+        why: Why,
+    ) -> End {
         let module = self.target.manifest.name.clone();
         self.notes.event(Event::RollingBack { module, reason: message.clone() });
-        let mut rollback = undo::files(&self.context.supervisor.layout, &self.target.manifest.name, checkpoint);
+        let (supervisor, name) = (self.context.supervisor, &self.target.manifest.name);
+        let mut rollback = undo::everything(supervisor, name, checkpoint, &journal.units());
         if rollback.complete && self.target.installed && why != Why::Interrupted {
             undo::code(self.context, self.target, why == Why::Module, &message, &mut rollback);
         }

@@ -13,6 +13,7 @@ mod name;
 mod object;
 mod path;
 mod sandbox;
+mod unit;
 mod version;
 
 pub use enforcement::{Enforcement, Restriction, SetupFailure};

@@ -374,7 +374,7 @@ fn sandbox(request: &Object<'_>) -> Result<SandboxRequest, FieldError> {
         read_only_paths: request.list("read_only_paths", MAX_PATHS, DeclaredPath::new)?,
         inaccessible_paths: request.list("inaccessible_paths", MAX_PATHS, DeclaredPath::new)?,
         volatile_paths: request.list("volatile_paths", MAX_PATHS, DeclaredPath::new)?,
-        services: request.list("services", MAX_PATHS, str::parse::<UnitName>)?,
+        services: request.list("services", MAX_PATHS, UnitName::controllable)?,
         private_network: request.boolean("private_network")?,
         runtime_max_sec: unsigned("runtime_max_sec", 1, 86_400)?,
         timeout_stop_sec: unsigned("timeout_stop_sec", 0, 3_600)?,

@@ -46,6 +46,8 @@ pub enum LogSource {
     Stdout,
     /// A line on its standard error.
     Stderr,
+    /// The supervisor said it about the module; nothing that a module says can carry this.
+    Supervisor,
 }
 
 /// What a module says to its runner, on its channel or, an executable, on standard output.

@@ -221,6 +221,37 @@ class Permissions(HostTest):
         self.assertIsNone(missing)
 
 
+class Services(HostTest):
+    STATE = {"unit": "x.service", "active": True, "unit_file_state": "enabled"}
+
+    def call(self, expression, replies):
+        return self.run_main("from updates import service\ndef main(args): return [%s]" % expression, replies=replies)
+
+    def test_each_function_asks_for_one_thing_and_is_true_once_it_is_done(self):
+        for verb in ("start", "stop", "restart", "reload", "enable", "disable"):
+            run = self.call("service.%s('x')" % verb, {"service." + verb: ("ok", {"unit": "x.service", "done": verb})})
+            self.assertEqual(([True], [("service." + verb, {"unit": "x"})]), (run.value, run.requests))
+
+    def test_a_refusal_is_false_and_names_what_to_declare(self):
+        run = self.call("service.restart('x')", {"service.restart": ("error", "declare x")})
+        self.assertEqual(([False], [("ERROR", "declare x")]), (run.value, run.logged))
+
+    def test_a_status_is_a_dict_and_what_is_not_known_is_not_active(self):
+        expression = "service.status('x'), service.is_active('x'), service.is_enabled('x')"
+        run = self.call(expression, {"service.status": ("ok", self.STATE)})
+        self.assertEqual([self.STATE, True, True], run.value)
+        run = self.call(expression, {"service.status": ("error", "no")})
+        self.assertEqual([None, False, False], run.value)
+
+    def test_both_names_lead_to_the_same_functions(self):
+        run = self.call(
+            "service.start is __import__('updates.utils', fromlist=['x']).start_service,"
+            " service.status is __import__('%s.utils.service', fromlist=['x']).get_service_status" % OLD,
+            {},
+        )
+        self.assertEqual([True, True], run.value)
+
+
 class Configuration(HostTest):
     def test_the_version_of_a_module_is_read_from_its_folder_or_its_file(self):
         good, bad = {"metadata": {"schema_version": "1.2.3"}}, "{"

@@ -167,7 +167,8 @@ impl Tail {
         self.pushed += 1;
         piece.order = self.pushed;
         let ring = &mut self.rings[match piece.source {
-            LogSource::Module => 0,
+            // The supervisor says nothing through the runner.
+            LogSource::Module | LogSource::Supervisor => 0,
             LogSource::Stdout => 1,
             LogSource::Stderr => 2,
         }];

@@ -20,6 +20,17 @@ _HOMES = {
         "get_permissions",
         "restore_service_permissions_simple",
     ),
+    "service": (
+        "disable_service",
+        "enable_service",
+        "get_service_status",
+        "is_service_active",
+        "is_service_enabled",
+        "reload_service",
+        "restart_service",
+        "start_service",
+        "stop_service",
+    ),
     "moduleUtils": ("conditional_config_return", "get_module_debug_mode", "load_root_config"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
