@@ -17,5 +17,5 @@ mod stages;
 mod target;
 
 pub use failure::OrFail;
-pub use privileges::keep_kill_alone;
+pub use privileges::keep_what_init_needs;
 pub use stages::{Entered, Sandbox};
