@@ -151,6 +151,9 @@ pub struct RunnerArgs {
     /// Change nothing: the module sees `--check` and a read-only machine
     #[arg(long)]
     pub check: bool,
+    /// Trace the module and explain what the sandbox refused it; it runs slower
+    #[arg(long)]
+    pub explain_denials: bool,
     /// Wait for another run to end, up to SECONDS when given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "86400")]
     pub wait: Option<u64>,

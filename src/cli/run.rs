@@ -1,5 +1,6 @@
 //! `run`, `check`, `runner` and `recover`: what they are asked, and what they print.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use updates::supervisor::{CheckOptions, OneOptions, RunOptions, Supervisor};
 use updates_protocol::ModuleName;
 
 use super::args::{CheckArgs, RunArgs, RunnerArgs, SourceArgs, wait};
+use super::denied::denied;
 use super::error::CliError;
 use super::observe::{Loudness, Screen};
 use super::style::Painter;
@@ -47,9 +49,13 @@ pub fn runner(session: &Session<'_>, cancel: CancelToken, arguments: &RunnerArgs
         module: named(&arguments.module)?,
         arguments: arguments.arguments.clone(),
         check: arguments.check,
+        explain_denials: arguments.explain_denials,
         wait: wait(arguments.wait),
     };
     let record = supervisor.run_one(&options, &mut screen(session))?;
+    for denials in record.modules.iter().flat_map(|module| &module.attempts).filter_map(|each| each.denials.as_ref()) {
+        std::io::stderr().lock().write_all(denied(denials).as_bytes())?;
+    }
     if session.global.json {
         session.print(&record, String::new)?;
     } else {

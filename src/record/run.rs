@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use updates_protocol::{Enforcement, Level, LogSource, ManifestWarning, ModuleName, Phase, RunId, Usage};
 
-use super::{Outcome, Verdict};
+use super::{Denials, Outcome, Verdict};
 
 /// What a run was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,6 +214,9 @@ pub struct Attempt {
     /// Log bytes that were dropped past the limit.
     #[serde(default)]
     pub log_bytes_dropped: u64,
+    /// What the sandbox refused, when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denials: Option<Denials>,
 }
 
 /// A rollback.

@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use updates_protocol::{Enforcement, Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Usage};
+use updates_protocol::{
+    Enforcement, Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, SandboxPlan, TracedCall, Usage,
+};
 
-use super::RunContext;
+use super::denials::{Rules, collect};
 use super::event::Event;
 use super::grants::Grants;
 use super::note::Notes;
 use super::sandbox;
 use super::target::Target;
+use super::view::View;
 use super::writable::Entry as Writable;
+use super::{RunContext, modules};
 use crate::fs::PathError;
 use crate::process::{self, Deadline, RunnerCommand, converse};
-use crate::record::{Attempt, LogLine, Outcome, Verdict};
+use crate::record::{Attempt, Denials, LogLine, Outcome, Verdict};
 
 /// What an attempt is about.
 pub(super) struct Scene<'a> {
@@ -38,7 +42,7 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
         return not_started(scene, &lacking.name, reason, scope.account());
     }
-    let invocation = match invocation(context, scene, scope.procs()) {
+    let mut invocation = match invocation(context, scene, scope.procs()) {
         Ok(invocation) => invocation,
         Err(error) => return not_started(scene, "plan", error.to_string(), scope.account()),
     };
@@ -46,15 +50,22 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
         timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),
     };
+    invocation.sandbox.trace = context.trace;
+    let plan = context.trace.then(|| invocation.sandbox.clone());
+    let mut calls = Vec::new();
     let mut declared = target.declared();
     declared.extend(scene.writable.iter().map(|entry| entry.path.clone()));
     let grants = Grants::new(&context.supervisor.layout, name, declared, context.check);
     let command = RunnerCommand { program: context.supervisor.installation.runner.clone() };
-    let mut events = |event| forward(event, scene, deadline, notes);
+    let mut events = |event| match event {
+        process::Event::Access(call) => calls.push(call),
+        event => forward(event, scene, deadline, notes),
+    };
     let mut requests = |operation: &str, arguments| grants.answer(operation, arguments);
     let talk = converse(&command, invocation, deadline, &context.supervisor.cancel, &mut events, &mut requests);
     let mut enforcement = talk.enforcement;
     enforcement.restrictions.extend(scope.account().restrictions.iter().cloned());
+    let denials = plan.map(|plan| denials(context, target, &plan, &calls));
     let outcome = explain(talk.outcome, &scope.hits());
     Attempt {
         number: scene.number,
@@ -64,7 +75,15 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         usage: talk.usage,
         enforcement,
         log_bytes_dropped: talk.log_bytes_dropped,
+        denials,
     }
+}
+
+fn denials(context: &RunContext<'_>, target: &Target, plan: &SandboxPlan, calls: &[TracedCall]) -> Denials {
+    let choices = modules::profiles(context.supervisor).shipped();
+    let rules = Rules { profile: &target.profile, plan, choices: &choices };
+    let view = View::new(context.supervisor.layout.machine());
+    collect(&rules, calls, &|path| view.look(path))
 }
 
 fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcement) -> Attempt {
@@ -76,6 +95,7 @@ fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcem
         usage: Usage::default(),
         enforcement: account.clone(),
         log_bytes_dropped: 0,
+        denials: None,
     }
 }
 

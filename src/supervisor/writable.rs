@@ -128,6 +128,14 @@ fn forbid_own_places(layout: &Layout, name: &ModuleName, path: &DeclaredPath) ->
     if path.as_path().starts_with(&state) || path.as_path().starts_with(&code) {
         return Ok(());
     }
+    match own_place(path.as_path()) {
+        Some(own) => Err(WritableError::Own { path: path.clone(), own: own.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The place of the supervisor's, or of the sandbox's own, that `path` lies in or covers: no module may declare it.
+pub(super) fn own_place(path: &Path) -> Option<&'static str> {
     const OWN: [&str; 8] = [
         "/var/lib/updates",
         "/var/backups",
@@ -138,10 +146,7 @@ fn forbid_own_places(layout: &Layout, name: &ModuleName, path: &DeclaredPath) ->
         "/sys",
         "/dev",
     ];
-    match OWN.iter().find(|own| path.as_path().starts_with(own) || Path::new(own).starts_with(path.as_path())) {
-        Some(own) => Err(WritableError::Own { path: path.clone(), own: (*own).to_owned() }),
-        None => Ok(()),
-    }
+    OWN.into_iter().find(|own| path.starts_with(own) || Path::new(own).starts_with(path))
 }
 
 fn look(machine: &Machine, path: DeclaredPath) -> Result<Entry, WritableError> {
