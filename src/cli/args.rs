@@ -91,6 +91,9 @@ pub enum Command {
     Enable(SwitchArgs),
     /// Disable a module, or a component of it, in its local settings
     Disable(SwitchArgs),
+    /// Learn what sandbox a module needs
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -169,6 +172,27 @@ pub struct SwitchArgs {
     pub module: ModuleName,
     /// Only this component of it
     pub component: Option<String>,
+}
+
+/// `updates sandbox`
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Run a module once on an overlay of the machine, keep nothing, and print what it has to declare
+    Learn(LearnArgs),
+}
+
+/// `updates sandbox learn`
+#[derive(Debug, Args)]
+pub struct LearnArgs {
+    /// Name of an installed module, or path to a module's folder
+    #[arg(value_name = "MODULE")]
+    pub module: String,
+    /// Give it no network but a loopback of its own; otherwise it has the machine's
+    #[arg(long)]
+    pub private_network: bool,
+    /// Arguments for main(args)
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<String>,
 }
 
 /// `updates config`

@@ -9,6 +9,7 @@ mod inspect;
 mod installation;
 mod observe;
 mod run;
+mod sandbox;
 mod style;
 mod summary;
 mod switch;
@@ -68,6 +69,7 @@ fn dispatch(cli: &Cli) -> Result<ExitStatus, CliError> {
         Command::Logs { run, module } => inspect::logs(&session, run, module.as_ref()),
         Command::Enable(arguments) => switch::switch(&session, arguments, true),
         Command::Disable(arguments) => switch::switch(&session, arguments, false),
+        Command::Sandbox(command) => sandbox::sandbox(&session, cancel, command),
         Command::Config(command) => config::config(&session, command),
     }
 }

@@ -77,7 +77,7 @@ pub fn recover(session: &Session<'_>, cancel: CancelToken) -> Result<ExitStatus,
     Ok(status(&record))
 }
 
-fn supervisor(
+pub(super) fn supervisor(
     session: &Session<'_>,
     cancel: CancelToken,
     source: Option<&SourceArgs>,
@@ -114,7 +114,7 @@ fn absolute(source: &str) -> String {
 }
 
 /// What `runner` was given: a text with a slash, or `.`, is a path, everything else a name.
-fn named(text: &str) -> Result<updates::supervisor::OneModule, CliError> {
+pub(super) fn named(text: &str) -> Result<updates::supervisor::OneModule, CliError> {
     use updates::supervisor::OneModule;
     if text.contains('/') || text == "." || text == ".." {
         let path = PathBuf::from(text);
@@ -124,7 +124,7 @@ fn named(text: &str) -> Result<updates::supervisor::OneModule, CliError> {
     text.parse::<ModuleName>().map(OneModule::Installed).map_err(|error| CliError::NotFound(error.to_string()))
 }
 
-fn screen(session: &Session<'_>) -> Screen {
+pub(super) fn screen(session: &Session<'_>) -> Screen {
     let loudness = match (session.global.quiet, session.global.verbose) {
         (true, _) => Loudness::Quiet,
         (false, 0) => Loudness::Normal,

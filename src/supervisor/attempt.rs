@@ -99,7 +99,7 @@ fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcem
     }
 }
 
-fn invocation(
+pub(super) fn invocation(
     context: &RunContext<'_>,
     scene: &Scene<'_>,
     cgroup_procs: Vec<PathBuf>,
@@ -158,20 +158,25 @@ fn forward(event: process::Event, scene: &Scene<'_>, deadline: Deadline, notes: 
     notes.event(match event {
         process::Event::Started { .. } | process::Event::Access(_) => return,
         process::Event::Slow { .. } => Event::Slow { module, limit: deadline.runtime_max },
-        process::Event::Log(entry) => Event::Log(LogLine {
-            module,
-            attempt: scene.number,
-            phase: scene.phase,
-            time: entry.time,
-            level: entry.level,
-            source: entry.source,
-            message: entry.message,
-        }),
+        process::Event::Log(entry) => Event::Log(log_line(entry, scene)),
         process::Event::Progress { step, current, total, unit } => {
             Event::Progress { module, step, current, total, unit }
         }
         process::Event::Terminating { reason } => Event::Stopping { module, reason },
     });
+}
+
+/// A line of the module's log as it is shown and kept.
+pub(super) fn log_line(entry: process::LogEntry, scene: &Scene<'_>) -> LogLine {
+    LogLine {
+        module: scene.target.manifest.name.clone(),
+        attempt: scene.number,
+        phase: scene.phase,
+        time: entry.time,
+        level: entry.level,
+        source: entry.source,
+        message: entry.message,
+    }
 }
 
 // Which limit was hit is worth more than the signal that it ended in.

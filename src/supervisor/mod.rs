@@ -35,6 +35,7 @@ pub use context::{Installation, Supervisor};
 pub use error::RunError;
 pub use event::{Event, Observer};
 pub use interrupt::cancel_on_signals;
+pub use learn::{Configuration, LearnError, LearnOptions, Learned, Refused, SandboxStanza, Stanza};
 pub use lock::{LockError, RunLock};
 pub use one::{OneModule, OneOptions};
 pub use run::RunOptions;

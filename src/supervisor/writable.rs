@@ -207,7 +207,8 @@ fn declared(path: &Path) -> DeclaredPath {
     DeclaredPath::new(&path.to_string_lossy()).unwrap_or_else(|_| unreachable!("a prefix of a declared path"))
 }
 
-fn means_folder(path: &DeclaredPath) -> bool {
+/// Whether a declared path that is not there yet is taken for a folder, by its text.
+pub(super) fn means_folder(path: &DeclaredPath) -> bool {
     let name = path.as_path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.is_folder() || !name.contains('.') || name.ends_with(".d")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use updates_protocol::TracedCall;
 
-use super::explain::{OnMachine, Rules, explain};
+use super::explain::{HIDDEN, OnMachine, Rules, explain};
 use crate::record::{Denial, Denials};
 
 /// The call that says that the rest could not be followed; see the runner's trace.
@@ -20,10 +20,9 @@ pub fn collect(rules: &Rules<'_>, calls: &[TracedCall], look: &dyn Fn(&Path) -> 
             denials.cut = true;
             continue;
         }
-        let Some(error) = &call.error else { continue };
         let machine = call.path.as_deref().map(|path| look(Path::new(path)));
         let Some(explanation) = explain(rules, call, machine.as_ref()) else {
-            denials.left_out += 1;
+            denials.left_out += usize::from(call.error.is_some());
             continue;
         };
         // Without path and address, it is the call itself that was refused.
@@ -37,7 +36,7 @@ pub fn collect(rules: &Rules<'_>, calls: &[TracedCall], look: &dyn Fn(&Path) -> 
             calls: Vec::new(),
             path: call.path.clone(),
             about: call.about.clone(),
-            error: error.clone(),
+            error: call.error.clone().unwrap_or_else(|| HIDDEN.to_owned()),
             rule: explanation.rule.to_owned(),
             why: explanation.why,
             allow,

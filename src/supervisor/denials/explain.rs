@@ -49,9 +49,14 @@ pub struct Explanation {
 }
 
 /// Explains a call that was refused; `None` for one that was not, or whose refusal means nothing. `machine` is needed for
-/// a call that has a path.
+/// a call that has a path. A hidden file opens as an empty one, where capabilities go before its mode: that is a refusal
+/// without an error.
 pub fn explain(rules: &Rules<'_>, call: &TracedCall, machine: Option<&OnMachine>) -> Option<Explanation> {
-    let error = call.error.as_deref()?;
+    let error = match (&call.error, machine) {
+        (Some(error), _) => error,
+        (None, Some(machine)) if is_hidden(rules.plan, machine) => HIDDEN,
+        (None, _) => return None,
+    };
     if is_noise(rules.plan, call, machine) {
         return None;
     }
@@ -63,6 +68,14 @@ pub fn explain(rules: &Rules<'_>, call: &TracedCall, machine: Option<&OnMachine>
         (None, Some(about)) => network(rules, call, about, error),
         (None, None) => plain(rules, call, error),
     }
+}
+
+/// What stands for an error where a hidden file was seen as an empty one.
+pub(in crate::supervisor) const HIDDEN: &str = "empty";
+
+/// Whether something of the machine's is hidden there.
+pub(in crate::supervisor) fn is_hidden(plan: &SandboxPlan, machine: &OnMachine) -> bool {
+    machine.exists && matches!(seen(plan, &machine.path), Seen::Hidden(_))
 }
 
 fn path(rules: &Rules<'_>, call: &TracedCall, machine: &OnMachine, error: &str) -> Option<Explanation> {
@@ -209,6 +222,9 @@ fn plain(rules: &Rules<'_>, call: &TracedCall, error: &str) -> Option<Explanatio
             why,
             allow: choose(rules, |profile| holds(profile, "CAP_DAC_OVERRIDE")),
         });
+    }
+    if rules.plan.landlock.is_some() && error == "EACCES" && call.path.is_some() {
+        return Some(nothing("landlock", "the second wall opens no such access there".to_owned()));
     }
     if rules.plan.system_call_filter.is_some() && call.path.is_none() {
         return Some(nothing("system_call_filter", format!("the profile's filter refuses {}", call.call)));

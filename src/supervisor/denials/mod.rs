@@ -11,5 +11,5 @@ mod tests;
 
 pub(super) use capability::{lacking, port};
 pub(super) use collect::collect;
-pub(super) use explain::{OnMachine, Rules};
+pub(super) use explain::{OnMachine, Rules, explain, is_hidden};
 pub(super) use noise::is_cache_of_python;

@@ -1,0 +1,108 @@
+//! From what a module needs to what it has to say in its `index.json`: pure.
+
+use serde::Serialize;
+
+use super::fold::{Changed, fold};
+use super::observe::{Needs, Refused};
+use crate::profile::Profile;
+
+/// What `updates sandbox learn` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Learned {
+    /// The module.
+    pub module: String,
+    /// Whether it ran well by its own word, so that it showed all that it needs.
+    pub complete: bool,
+    /// What went wrong, when something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// For `index.json`.
+    pub stanza: Stanza,
+    /// What no profile allows, sorted.
+    pub refused: Vec<Refused>,
+    /// What a person should know beside, sorted.
+    pub notes: Vec<String>,
+}
+
+/// The part of `index.json` that the module needs; ready to be pasted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Stanza {
+    /// What a rollback takes back.
+    pub configuration: Configuration,
+    /// The sandbox.
+    pub sandbox: SandboxStanza,
+}
+
+/// `configuration` of `index.json`, as far as learnt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Configuration {
+    /// Sorted, none inside another.
+    pub backup_paths: Vec<String>,
+}
+
+/// `sandbox` of `index.json`, as far as learnt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SandboxStanza {
+    /// The strictest shipped profile that fits.
+    pub profile: String,
+    /// Hidden places that it reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub read_only_paths: Vec<String>,
+    /// Units that it asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+}
+
+/// The database of installed packages: who writes it is a package manager.
+const PACKAGES: [&str; 4] = ["/var/lib/dpkg", "/var/lib/apt", "/var/lib/rpm", "/var/lib/pacman"];
+
+/// Chooses among `choices`, the strictest first.
+pub(super) fn stanza(needs: Needs, choices: &[Profile]) -> (Stanza, Vec<Refused>, Vec<String>) {
+    let mut notes = needs.notes.clone();
+    let fitting = choices.iter().find(|profile| fits(profile, &needs));
+    if fitting.is_none() {
+        notes.insert("no shipped profile allows all of it; the loosest is named".to_owned());
+    }
+    if let Some(bus) = &needs.bus {
+        notes.insert(format!(
+            "it looked for {}: asking the supervisor for service control instead would let it run under a stricter profile",
+            bus.display()
+        ));
+    }
+    if !needs.network.is_empty() {
+        let addresses: Vec<&str> = needs.network.iter().take(10).map(String::as_str).collect();
+        notes.insert(format!("it used the network: {}", addresses.join(", ")));
+    }
+    let Some(profile) = fitting.or(choices.last()) else { return (Stanza::default(), Vec::new(), Vec::new()) };
+    let kept = |path: &std::path::Path| !profile.volatile_paths.iter().any(|open| path.starts_with(open.as_path()));
+    let declared = fold(needs.changed.iter().filter(|changed| kept(&changed.path)).cloned());
+    let read = needs.read.iter().filter(|path| !declared.iter().any(|open| path.starts_with(open.as_path())));
+    // A folder that was listed needs to be there as a whole; for files the same rule holds as for changes.
+    let read = fold(read.map(|path| Changed { path: path.clone(), entry: false, folder: false }));
+    let stanza = Stanza {
+        configuration: Configuration { backup_paths: declared.iter().map(ToString::to_string).collect() },
+        sandbox: SandboxStanza {
+            profile: profile.name.to_string(),
+            read_only_paths: read.iter().map(ToString::to_string).collect(),
+            services: needs.services.into_iter().collect(),
+        },
+    };
+    (stanza, needs.refused.into_iter().collect(), notes.into_iter().collect())
+}
+
+fn fits(profile: &Profile, needs: &Needs) -> bool {
+    let open = |path: &std::path::Path| {
+        let shown = profile.read_only_paths.iter().chain(&profile.volatile_paths);
+        shown.into_iter().any(|open| path.starts_with(open.as_path()))
+    };
+    let holds = |name: &String| profile.capability_bounding_set.iter().any(|held| held.as_str() == name);
+    let packages = needs.changed.iter().any(|changed| PACKAGES.iter().any(|place| changed.path.starts_with(place)));
+    let volatile = profile.volatile_paths.iter().any(|open| open.as_path() == std::path::Path::new("/usr"));
+    // Without any capability a module has its own state, and what is everybody's to read.
+    let alone = profile.capability_bounding_set.is_empty();
+    (needs.network.is_empty() || !profile.private_network)
+        && needs.capabilities.iter().all(holds)
+        && needs.bus.as_deref().is_none_or(open)
+        && (!packages || volatile)
+        && !(alone && (needs.private || !needs.changed.is_empty()))
+}
