@@ -111,6 +111,8 @@ fn path(rules: &Rules<'_>, call: &TracedCall, machine: &OnMachine, error: &str) 
             why: format!("the sandbox has {} of its own, and nothing of the machine's is in it", shown(&own)),
             allow: machine.exists.then(|| declare(call, machine)),
         }),
+        // Tools look at devices and processes without needing them.
+        (Seen::Kernel(_), _) if !call.write && looks(&call.call) => None,
         (Seen::Kernel(place), _) => {
             Some(nothing("sandbox", format!("{place} is the sandbox's own and closed to changes")))
         }
@@ -252,7 +254,13 @@ fn choose(rules: &Rules<'_>, allows: impl Fn(&Profile) -> bool) -> Option<Value>
     Some(json!({"sandbox": {"profile": found.name.to_string()}}))
 }
 
-fn is_bus(path: &Path) -> bool {
+fn looks(call: &str) -> bool {
+    ["stat", "lstat", "newfstatat", "statx", "readlink", "readlinkat", "access", "faccessat", "faccessat2", "statfs"]
+        .contains(&call)
+}
+
+/// Whether a service of the machine's is spoken to there.
+pub(super) fn is_bus(path: &Path) -> bool {
     ["/run/dbus", "/run/systemd"].iter().any(|bus| path.starts_with(bus))
 }
 

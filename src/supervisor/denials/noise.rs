@@ -4,7 +4,7 @@ use std::path::Path;
 
 use updates_protocol::{SandboxPlan, TracedCall};
 
-use super::explain::OnMachine;
+use super::explain::{OnMachine, is_bus};
 
 /// Calls that the C library and interpreters try and have another way for.
 const TRIED_ANYWAY: [&str; 12] = [
@@ -35,6 +35,8 @@ pub(super) fn is_noise(plan: &SandboxPlan, call: &TracedCall, machine: Option<&O
     let path = machine.path.as_path();
     // What is nowhere on the machine is not hidden. To make something there is another matter, which needs its parent.
     let absent = error == "ENOENT" && !machine.exists && !(call.write && machine.parent);
+    // Who speaks to systemd needs it, whether this machine happens to run it or not.
+    let absent = absent && !(call.call == "connect" && is_bus(path));
     absent || is_cache_of_python(path) || path.starts_with("/proc/self") || path == Path::new("/dev/tty")
 }
 

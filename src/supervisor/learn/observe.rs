@@ -37,6 +37,8 @@ pub(super) struct Needs {
     pub(super) changed: BTreeSet<Changed>,
     /// Read where a profile would hide it.
     pub(super) read: BTreeSet<PathBuf>,
+    /// Those of them that are folders.
+    pub(super) listed: BTreeSet<PathBuf>,
     /// Addresses it used.
     pub(super) network: BTreeSet<String>,
     pub(super) capabilities: BTreeSet<String>,
@@ -111,15 +113,12 @@ impl Needs {
             self.reads(ground, &path);
             return;
         }
-        let lasts = left.contains_key(&path);
-        if !machine.exists && !lasts {
-            // A file that is written and then renamed: its folder has to be writable, it is nothing to keep.
+        if !machine.exists && !left.contains_key(&path) {
+            // Written, and then renamed or removed: its folder has to be writable, itself it is nothing to keep. Without
+            // a folder it was reached through a link that the module made, and the layer tells where it really lies.
             let Some(parent) = path.parent() else { return };
-            if is_shared(parent) && is_kept(ground, &path) {
-                self.notes.insert(format!(
-                    "it makes files in {} that it renames or removes again: a single declared file can only be written in place",
-                    parent.display()
-                ));
+            let lasts = left.get(parent).map_or_else(|| (ground.look)(parent).folder, |left| *left == Left::Folder);
+            if is_shared(parent) || !lasts {
                 return;
             }
         }
@@ -131,6 +130,9 @@ impl Needs {
     fn reads(&mut self, ground: &Ground<'_>, path: &Path) {
         if ["/root", "/home"].iter().any(|home| path.starts_with(home)) && is_kept(ground, path) {
             self.read.insert(path.to_owned());
+            if (ground.look)(path).folder {
+                self.listed.insert(path.to_owned());
+            }
         }
         self.private |= is_kept(ground, path) && (ground.is_private)(path);
     }
@@ -153,6 +155,10 @@ impl Needs {
         let path = machine.map(|machine| machine.path);
         match (explanation.rule, explanation.allow, path) {
             ("kernel", _, _) => {}
+            // Tools raise their limits and priorities where they can, and go on where they can't.
+            ("capability_bounding_set", _, None) if matches!(lacks, Some("CAP_SYS_RESOURCE" | "CAP_SYS_NICE")) => {
+                self.notes.insert(format!("it tried {}, which most tools can do without", call.call));
+            }
             ("capability_bounding_set", Some(_), _) => self.capabilities.extend(lacks.map(str::to_owned)),
             ("private_network", _, _) => self.network.extend(call.about.clone()),
             ("/run", Some(Value::Object(allow)), path) if allow["sandbox"].get("profile").is_some() => self.bus = path,

@@ -76,8 +76,17 @@ pub(super) fn stanza(needs: Needs, choices: &[Profile]) -> (Stanza, Vec<Refused>
     let Some(profile) = fitting.or(choices.last()) else { return (Stanza::default(), Vec::new(), Vec::new()) };
     let kept = |path: &std::path::Path| !profile.volatile_paths.iter().any(|open| path.starts_with(open.as_path()));
     let declared = fold(needs.changed.iter().filter(|changed| kept(&changed.path)).cloned());
+    for path in declared.iter().filter(|path| !path.is_folder()) {
+        if needs.changed.iter().any(|changed| changed.entry && !changed.folder && changed.path == path.as_path()) {
+            notes.insert(format!(
+                "{path} is made, replaced or removed in a folder that others share: declared by itself, it can only be \
+                 written in place, and has to be there before"
+            ));
+        }
+    }
     let read = needs.read.iter().filter(|path| !declared.iter().any(|open| path.starts_with(open.as_path())));
-    // A folder that was listed needs to be there as a whole; for files the same rule holds as for changes.
+    // A folder that was listed is needed as a whole; for files the same rule holds as for changes.
+    let read = read.filter(|path| !path.ancestors().skip(1).any(|above| needs.listed.contains(above)));
     let read = fold(read.map(|path| Changed { path: path.clone(), entry: false, folder: false }));
     let stanza = Stanza {
         configuration: Configuration { backup_paths: declared.iter().map(ToString::to_string).collect() },
