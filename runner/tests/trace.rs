@@ -204,3 +204,47 @@ fn init_keeps_no_more_than_it_needs_and_the_module_can_not_use_it() {
     // CAP_KILL is 5, CAP_SYS_PTRACE 19.
     assert_eq!(run.stdout(), ["CapEff:\t0000000000080020", "closed"]);
 }
+
+#[test]
+fn a_call_that_a_filter_kills_for_is_told_of() {
+    let run = traced(script(
+        r#"
+import ctypes, struct
+# Load the call's number; kill for mkdir, allow the rest. 0x80000000 is SECCOMP_RET_KILL_PROCESS.
+program = b"".join(struct.pack("HBBI", *each) for each in [
+    (0x20, 0, 0, 0), (0x15, 0, 1, 83), (0x06, 0, 0, 0x80000000), (0x06, 0, 0, 0x7fff0000)])
+text = ctypes.create_string_buffer(program)
+filter = struct.pack("HxxxxxxP", 4, ctypes.addressof(text))
+libc = ctypes.CDLL(None)
+if libc.prctl(22, 2, filter) != 0: raise SystemExit("no filter")
+os.mkdir("/usr/killed")
+"#,
+    ));
+    assert_eq!(run.exit, Some(Exit::Signal(31)), "{run:?}");
+    assert_eq!(about(&run, "mkdir", "/usr/killed").error.as_deref(), Some("SIGSYS"));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_call_of_the_32_bit_abi_is_told_of_by_its_own_name() {
+    let run = traced(script(
+        r#"
+import ctypes, mmap, struct
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+# 4096 bytes below 4 GiB, to read, write and execute: MAP_PRIVATE, MAP_ANONYMOUS and MAP_32BIT.
+page = libc.mmap(None, ctypes.c_size_t(4096), 7, 0x62, -1, ctypes.c_long(0))
+path = page + 256
+ctypes.memmove(path, b"/usr/i386\0", 10)
+# push rbx; mov eax, 39 (mkdir); mov ebx, path; xor ecx, ecx; int 0x80; pop rbx; ret
+code = b"\x53\xb8\x27\0\0\0\xbb" + struct.pack("I", path) + b"\x31\xc9\xcd\x80\x5b\xc3"
+ctypes.memmove(page, code, len(code))
+print(ctypes.CFUNCTYPE(ctypes.c_int)(page)(), flush=True)
+"#,
+    ));
+    // A kernel without the 32-bit ABI answers the instruction with SIGSEGV.
+    if run.exit != Some(Exit::Signal(11)) {
+        assert_eq!(run.stdout(), ["-30"], "{run:?}");
+        assert_eq!(about(&run, "mkdir", "/usr/i386").error.as_deref(), Some("EROFS"));
+    }
+}

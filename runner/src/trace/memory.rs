@@ -37,7 +37,7 @@ pub(super) fn path(pid: Pid, directory: Option<u64>, address: u64) -> Option<Pat
     let text = if address == 0 { Vec::new() } else { text(pid, address)? };
     let text = Path::new(OsStr::from_bytes(&text));
     if text.is_absolute() {
-        return Some(normalised(&root(pid)?.join(text.strip_prefix("/").unwrap_or(text))));
+        return Some(normalised(&root(pid).join(text.strip_prefix("/").unwrap_or(text))));
     }
     let base = match directory.map(|descriptor| descriptor as i32) {
         None | Some(CURRENT) => fs::read_link(link(pid, "cwd")).ok()?,
@@ -54,8 +54,9 @@ pub(super) fn open_file(pid: Pid, descriptor: i32) -> Option<PathBuf> {
     named.then_some(target)
 }
 
-fn root(pid: Pid) -> Option<PathBuf> {
-    fs::read_link(link(pid, "root")).ok()
+// Another than init's only after chroot(2).
+fn root(pid: Pid) -> PathBuf {
+    fs::read_link(link(pid, "root")).unwrap_or_else(|_| PathBuf::from("/"))
 }
 
 // Links below /proc lead to what the process sees, told as paths of init, who has the same root.

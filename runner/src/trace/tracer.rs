@@ -41,6 +41,9 @@ struct Pending {
     /// What it is about, looked up on entry: afterwards the working directory may be another.
     objects: Vec<Object>,
     network: bool,
+    number: u64,
+    /// It returned its own number. So does a call that seccomp(2) refuses with a signal, and only what comes next tells.
+    doubtful: bool,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +70,12 @@ impl Tracer {
                 (go_on, 0)
             }
             // About to get a signal: it gets it.
-            (signal, 0) => (go_on, signal),
+            (signal, 0) => {
+                if signal == libc::SIGSYS {
+                    self.signalled(pid);
+                }
+                (go_on, signal)
+            }
             // A group stop; a new thread and the end of a group stop look the same but for the signal.
             (libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU, libc::PTRACE_EVENT_STOP) => {
                 (Resume::Listen, 0)
@@ -83,9 +91,22 @@ impl Tracer {
 
     /// A thread is gone.
     pub fn gone(&mut self, pid: Pid, status: WaitStatus) {
-        let Some(pending) = self.pending.remove(&pid) else { return };
         if status.terminating_signal() == Some(libc::SIGSYS) {
+            self.signalled(pid);
+        }
+        self.settle(pid);
+    }
+
+    fn signalled(&mut self, pid: Pid) {
+        if let Some(pending) = self.pending.remove(&pid) {
             self.tell(pending, Some(KILLED.to_owned()));
+        }
+    }
+
+    // Nothing more is to come about the last call.
+    fn settle(&mut self, pid: Pid) {
+        if let Some(pending) = self.pending.remove(&pid).filter(|pending| pending.doubtful) {
+            self.ended(pending, 0);
         }
     }
 
@@ -103,17 +124,21 @@ impl Tracer {
     fn system_call(&mut self, pid: Pid) {
         match ptrace::system_call(pid) {
             Ok(SystemCall::Entry { arch, number, arguments }) => {
+                self.settle(pid);
                 let name = calls::name(arch, number);
                 let (shape, when) = calls::shape(&name);
                 let network = matches!(shape, Shape::Socket | Shape::Address(..) | Shape::Message);
                 let objects = objects(pid, shape, &arguments);
-                self.pending.insert(pid, Pending { name, when, objects, network });
+                self.pending.insert(pid, Pending { name, when, objects, network, number, doubtful: false });
             }
-            Ok(SystemCall::Exit(result)) => {
-                if let Some(pending) = self.pending.remove(&pid) {
-                    self.ended(pending, result);
+            Ok(SystemCall::Exit(result)) => match self.pending.get_mut(&pid) {
+                Some(pending) if u64::try_from(result) == Ok(pending.number) => pending.doubtful = true,
+                _ => {
+                    if let Some(pending) = self.pending.remove(&pid) {
+                        self.ended(pending, result);
+                    }
                 }
-            }
+            },
             Ok(SystemCall::Other) | Err(_) => {}
         }
     }

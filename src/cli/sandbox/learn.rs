@@ -20,7 +20,11 @@ pub fn learn(session: &Session<'_>, cancel: CancelToken, arguments: &LearnArgs) 
     };
     let learned = supervisor.learn(&options, &mut screen(session))?;
     session.print(&learned, || words(&learned))?;
-    Ok(if learned.complete { ExitStatus::Success } else { ExitStatus::ModuleFailed })
+    Ok(match learned {
+        Learned { interrupted: true, .. } => ExitStatus::Interrupted,
+        Learned { complete: true, .. } => ExitStatus::Success,
+        Learned { .. } => ExitStatus::ModuleFailed,
+    })
 }
 
 fn words(learned: &Learned) -> String {

@@ -16,7 +16,7 @@ use super::requests::Answers;
 use super::stanza::{Learned, stanza};
 use crate::catalog::Catalog;
 use crate::config::Layout;
-use crate::fs::{IoContext, PathError};
+use crate::fs::{IoContext, PathError, Root, remove_all};
 use crate::process::{self, Deadline, RunnerCommand, converse};
 use crate::profile::{Capability, Profile};
 use crate::record::Outcome;
@@ -132,7 +132,7 @@ impl Learning<'_> {
         let scope = self.context.cgroups.scope(name, sandbox::cgroup_limits(&target.profile));
         let mut invocation = attempt::invocation(self.context, &scene, scope.procs())?;
         let mounted = Mounted::read()?;
-        let scratch = scratch(&mounted, &invocation.sandbox.mounts)?;
+        let scratch = Scratch(scratch(&mounted, &invocation.sandbox.mounts)?);
         let overlaid = overlay(std::mem::take(&mut invocation.sandbox.mounts), scratch.path(), &mounted);
         overlaid.layers.iter().try_for_each(make)?;
         invocation.sandbox.mounts = overlaid.mounts;
@@ -174,9 +174,39 @@ impl Learning<'_> {
         };
         let mut needs = observe(&ground, &calls, &left, answers.into_asked());
         needs.notes.extend(overlaid.notes);
+        let interrupted = matches!(talk.outcome, Outcome::Cancelled);
         let (stanza, refused, notes) = stanza(needs, self.choices);
         let problem = judge(&talk.outcome, host(&entry), 1).message;
-        Ok(Learned { module: name.to_string(), complete: problem.is_none(), problem, stanza, refused, notes })
+        Ok(Learned {
+            module: name.to_string(),
+            complete: problem.is_none(),
+            interrupted,
+            problem,
+            stanza,
+            refused,
+            notes,
+        })
+    }
+}
+
+/// What the run leaves, removed with it.
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A module may have made a tree that is too deep to be removed by recursion. What this leaves, the folder's own
+        // destructor tries, and what that leaves lies in a folder for temporary things.
+        if let Ok(root) = Root::open(self.0.path()) {
+            for name in fs::read_dir(self.0.path()).into_iter().flatten().flatten() {
+                remove_all(&root, &Path::new("/").join(name.file_name())).ok();
+            }
+        }
     }
 }
 

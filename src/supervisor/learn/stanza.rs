@@ -13,6 +13,9 @@ pub struct Learned {
     pub module: String,
     /// Whether it ran well by its own word, so that it showed all that it needs.
     pub complete: bool,
+    /// Whether a person ended it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What went wrong, when something did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -114,4 +117,73 @@ fn fits(profile: &Profile, needs: &Needs) -> bool {
         && needs.bus.as_deref().is_none_or(open)
         && (!packages || volatile)
         && !(alone && (needs.private || !needs.changed.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::profile::Profiles;
+
+    fn learned(needs: Needs) -> (Stanza, Vec<String>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox-profiles");
+        let choices = Profiles::load(Path::new("/nonexistent"), &folder).shipped();
+        let (stanza, _, notes) = stanza(needs, &choices);
+        (stanza, notes)
+    }
+
+    fn changed(path: &str, entry: bool) -> Changed {
+        Changed { path: path.into(), entry, folder: false }
+    }
+
+    #[test]
+    fn the_strictest_profile_that_fits_is_chosen() {
+        let network = || ["tcp 192.0.2.1:443".to_owned()].into();
+        let table = [
+            (Needs::default(), "strict"),
+            (Needs { private: true, ..Needs::default() }, "default"),
+            (Needs { changed: [changed("/etc/a.conf", false)].into(), ..Needs::default() }, "default"),
+            (Needs { network: network(), ..Needs::default() }, "network"),
+            (Needs { capabilities: ["CAP_CHOWN".to_owned()].into(), ..Needs::default() }, "default"),
+            (Needs { capabilities: ["CAP_SETUID".to_owned()].into(), ..Needs::default() }, "package-manager"),
+            (Needs { capabilities: ["CAP_NET_ADMIN".to_owned()].into(), ..Needs::default() }, "legacy"),
+            (Needs { changed: [changed("/var/lib/dpkg/status", true)].into(), ..Needs::default() }, "package-manager"),
+        ];
+        for (needs, profile) in table {
+            let text = format!("{needs:?}");
+            assert_eq!(learned(needs).0.sandbox.profile, profile, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_profile_opens_for_good_is_not_declared_again() {
+        let needs = Needs {
+            changed: [
+                changed("/var/lib/dpkg/status", true),
+                changed("/usr/bin/x", true),
+                changed("/root/x.txt", false),
+            ]
+            .into(),
+            ..Needs::default()
+        };
+        assert_eq!(learned(needs).0.configuration.backup_paths, ["/root/x.txt"]);
+    }
+
+    #[test]
+    fn a_listed_home_stands_for_what_was_read_in_it() {
+        let needs = Needs {
+            read: ["/root", "/root/.bashrc", "/home/a/x"].map(Into::into).into(),
+            listed: ["/root".into()].into(),
+            ..Needs::default()
+        };
+        assert_eq!(learned(needs).0.sandbox.read_only_paths, ["/home/a/x", "/root"]);
+    }
+
+    #[test]
+    fn what_a_single_declared_file_can_not_do_is_said() {
+        let (stanza, notes) = learned(Needs { changed: [changed("/etc/motd", true)].into(), ..Needs::default() });
+        assert_eq!(stanza.configuration.backup_paths, ["/etc/motd"]);
+        assert!(notes[0].starts_with("/etc/motd is made, replaced or removed"), "{notes:?}");
+    }
 }
