@@ -96,9 +96,15 @@ fn start_traced(
 ) -> Result<Started, SetupFailure> {
     let about = || "forking the module's process".to_owned();
     let (seized, seize) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).or_fail("trace", about)?;
+    let show =
+        |behavior| rustix::process::set_dumpable_behavior(behavior).or_fail("trace", || "PR_SET_DUMPABLE".to_owned());
+    // In a user namespace the memory before exec belongs to the one outside, whose processes init may only trace when
+    // they don't hide. Nothing of the module exists yet to make use of it, and init hides again before it does.
+    show(DumpableBehavior::Dumpable)?;
     match kernel::fork_into(0, None).or_fail("launch", about)? {
         Forked::Parent(module) => {
             let tracer = Tracer::seize(module, writer).or_fail("trace", || "PTRACE_SEIZE".to_owned())?;
+            show(DumpableBehavior::NotDumpable)?;
             rustix::io::write(&seize, b"s").or_fail("trace", || "starting the traced process".to_owned())?;
             Ok(Started::Init(module, Some(tracer)))
         }

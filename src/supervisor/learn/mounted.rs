@@ -16,13 +16,18 @@ const NOT_BELOW: [&str; 16] = [
 
 /// The mounts of this process's namespace.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mounted(Vec<(PathBuf, String)>);
+pub(super) struct Mounted {
+    mounts: Vec<(PathBuf, String)>,
+    /// Whether they can't be taken apart: in a user namespace an overlay would uncover what they hide.
+    locked: bool,
+}
 
 impl Mounted {
     /// Reads them; see proc_pid_mountinfo(5).
     pub(super) fn read() -> Result<Self, PathError> {
         let path = Path::new("/proc/self/mountinfo");
-        Ok(Self::parse(&fs::read(path).at("read", path)?))
+        let locked = !rustix::process::geteuid().is_root();
+        Ok(Self { locked, ..Self::parse(&fs::read(path).at("read", path)?) })
     }
 
     fn parse(text: &[u8]) -> Self {
@@ -32,20 +37,20 @@ impl Mounted {
             let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
             Some((unescaped(point), String::from_utf8_lossy(kind).into_owned()))
         });
-        Self(mounts.collect())
+        Self { mounts: mounts.collect(), locked: false }
     }
 
     /// The kind of the file system that `path` lies on.
     pub(super) fn kind(&self, path: &Path) -> &str {
         // Of two mounts at one point the later covers the earlier.
-        let holds = self.0.iter().filter(|(point, _)| path.starts_with(point));
+        let holds = self.mounts.iter().filter(|(point, _)| path.starts_with(point));
         holds.max_by_key(|(point, _)| point.components().count()).map_or("", |(_, kind)| kind)
     }
 
     /// What is mounted below `path`, each point once, those above before those below.
     pub(super) fn inside(&self, path: &Path) -> Vec<PathBuf> {
         let mut points: Vec<PathBuf> = self
-            .0
+            .mounts
             .iter()
             .map(|(point, _)| point)
             .filter(|point| *point != path && point.starts_with(path))
@@ -59,7 +64,8 @@ impl Mounted {
     /// Whether `path` can lie below an overlay.
     pub(super) fn can_lie_below(&self, path: &Path) -> bool {
         let kind = self.kind(path);
-        !NOT_BELOW.contains(&kind) && !kind.starts_with("fuse.")
+        let covered = self.locked && !self.inside(path).is_empty();
+        !covered && !NOT_BELOW.contains(&kind) && !kind.starts_with("fuse.")
     }
 
     /// Whether the changes of an overlay can be kept at `path`.
@@ -91,7 +97,10 @@ fn unescaped(text: &[u8]) -> PathBuf {
 #[cfg(test)]
 impl Mounted {
     pub(super) fn of(mounts: &[(&str, &str)]) -> Self {
-        Self(mounts.iter().map(|(point, kind)| (PathBuf::from(point), (*kind).to_owned())).collect())
+        Self {
+            mounts: mounts.iter().map(|(point, kind)| (PathBuf::from(point), (*kind).to_owned())).collect(),
+            locked: false,
+        }
     }
 }
 

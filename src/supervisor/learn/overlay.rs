@@ -57,7 +57,10 @@ impl Overlaid {
     fn lay(&mut self, below: Vec<PathBuf>, target: &Path, scratch: &Path, mounted: &Mounted) {
         if let Some(unfit) = below.iter().find(|layer| !mounted.can_lie_below(layer)) {
             let kind = mounted.kind(unfit);
-            self.notes.push(format!("{} was read-only: no overlay can lie over {kind}", target.display()));
+            self.notes.push(format!(
+                "{} was read-only: no overlay can lie over {kind} and what is mounted in it",
+                target.display()
+            ));
             match below.len() {
                 1 => self.bind(unfit.clone(), target),
                 _ => self.mounts.push(Mount::Overlay { layers: below, work: None, target: target.to_owned() }),
@@ -123,7 +126,7 @@ mod tests {
         let overlaid = overlay(mounts, Path::new("/tmp/s"), &mounted);
         let targets: Vec<_> = overlaid.layers.iter().map(|layer| layer.target.to_str().unwrap()).collect();
         assert_eq!(targets, ["/etc", "/usr", "/usr/lib", "/var/lib/updates/state/x"]);
-        assert_eq!(overlaid.notes, ["/boot was read-only: no overlay can lie over vfat"]);
+        assert_eq!(overlaid.notes, ["/boot was read-only: no overlay can lie over vfat and what is mounted in it"]);
         let usr = overlaid.mounts.iter().find_map(|mount| match mount {
             Mount::Overlay { layers, work, target } if target == Path::new("/usr") => {
                 Some((layers.clone(), work.clone()))

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -204,6 +205,8 @@ impl Drop for Scratch {
         // destructor tries, and what that leaves lies in a folder for temporary things.
         if let Ok(root) = Root::open(self.0.path()) {
             for name in fs::read_dir(self.0.path()).into_iter().flatten().flatten() {
+                // The kernel's own folder has no mode, which stops whoever is not root.
+                fs::set_permissions(name.path().join("work/work"), fs::Permissions::from_mode(0o700)).ok();
                 remove_all(&root, &Path::new("/").join(name.file_name())).ok();
             }
         }
@@ -244,16 +247,27 @@ fn make(layer: &Layer) -> Result<(), PathError> {
         fs::create_dir_all(folder).at("create", folder)?;
     }
     let below = fs::metadata(&layer.below).at("inspect", &layer.below)?;
-    chown(&layer.upper, Some(below.uid()), Some(below.gid())).at("set the owner of", &layer.upper)?;
+    // Without root the overlay belongs to a user namespace in which everything of other users is nobody's.
+    if rustix::process::geteuid().is_root() {
+        chown(&layer.upper, Some(below.uid()), Some(below.gid())).at("set the owner of", &layer.upper)?;
+    }
     let mode = fs::Permissions::from_mode(below.mode() & 0o7777);
     fs::set_permissions(&layer.upper, mode).at("set the mode of", &layer.upper)
 }
 
 // Walks an upper layer. What was removed is a device 0/0 there, see the kernel's documentation of overlayfs.
 fn leavings(layer: &Layer, folder: &Path, left: &mut BTreeMap<PathBuf, Left>) -> Result<(), PathError> {
-    for entry in fs::read_dir(folder).at("read", folder)? {
+    // What lies too deep for a path to name is covered by what is above it.
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::InvalidFilename => return Ok(()),
+        other => other.at("read", folder)?,
+    };
+    for entry in entries {
         let place = entry.at("read", folder)?.path();
-        let found = fs::symlink_metadata(&place).at("inspect", &place)?;
+        let found = match fs::symlink_metadata(&place) {
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => continue,
+            other => other.at("inspect", &place)?,
+        };
         let kind = found.file_type();
         let seen = layer.target.join(place.strip_prefix(&layer.upper).unwrap_or(&place));
         let what = if kind.is_char_device() && found.rdev() == 0 {
