@@ -14,14 +14,16 @@ use nix::unistd::Pid as Target;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 use updates_protocol::{Exit, SetupFailure};
 
 use crate::control::{Order, Received, ToRunner};
 use crate::host::Command;
-use crate::kernel;
+use crate::kernel::{self, Forked};
 use crate::report::{Prepared, ReportWriter};
-use crate::sandbox::{Entered, OrFail, Sandbox, keep_kill_alone};
+use crate::sandbox::{Entered, OrFail, Sandbox, keep_what_init_needs};
+use crate::trace::{TraceWriter, Tracer};
 
 /// The module's ends of what connects it to the runner.
 #[derive(Debug)]
@@ -34,25 +36,86 @@ pub struct ModuleEnds {
     pub stderr: OwnedFd,
 }
 
-/// All of init's life. A failure reaches the runner through `report`.
-pub fn live(sandbox: Sandbox, command: Command, runner: ToRunner, report: ReportWriter, ends: ModuleEnds) -> u8 {
+/// All of init's life. A failure reaches the runner through `report`; with `trace` the module is traced.
+pub fn live(
+    sandbox: Sandbox,
+    command: Command,
+    runner: ToRunner,
+    report: ReportWriter,
+    trace: Option<TraceWriter>,
+    ends: ModuleEnds,
+) -> u8 {
     // Freed with the process: taking it apart now would only copy pages that are shared with the runner.
     let command = ManuallyDrop::new(command);
     let set_up = set_up(sandbox, &runner).and_then(|(entered, signals)| {
-        let mut entered = Some(entered);
-        let module = kernel::spawn_borrowing(|| match entered.take() {
-            Some(entered) => become_module(entered, &command, &report, &ends).into(),
-            None => 1,
-        });
-        Ok((module.or_fail("launch", || "forking the module's process".to_owned())?, signals))
+        let started = match trace {
+            None => start(entered, &command, &report, &ends)?,
+            Some(writer) => start_traced(entered, &command, &report, &ends, writer)?,
+        };
+        Ok((started, signals))
     });
     match set_up {
-        Ok((module, signals)) => {
+        Ok((Started::Module(code), _)) => code,
+        Ok((Started::Init(module, tracer), signals)) => {
             // What the module holds must not be held here as well: the runner waits for the last holder to go.
             drop((report, ends));
-            tend(module, &runner, &signals)
+            tend(module, tracer, &runner, &signals)
         }
         Err(failure) => fail(&report, failure),
+    }
+}
+
+/// Which process this is once the module's exists.
+enum Started {
+    Init(Pid, Option<Tracer>),
+    /// The module's own, which could not become the module, with its exit code.
+    Module(u8),
+}
+
+fn start(
+    entered: Entered,
+    command: &Command,
+    report: &ReportWriter,
+    ends: &ModuleEnds,
+) -> Result<Started, SetupFailure> {
+    let mut entered = Some(entered);
+    let module = kernel::spawn_borrowing(|| match entered.take() {
+        Some(entered) => become_module(entered, command, report, ends).into(),
+        None => 1,
+    });
+    Ok(Started::Init(module.or_fail("launch", || "forking the module's process".to_owned())?, None))
+}
+
+// A plain fork, because init must not stand still until exec: it has to seize the process before.
+fn start_traced(
+    entered: Entered,
+    command: &Command,
+    report: &ReportWriter,
+    ends: &ModuleEnds,
+    writer: TraceWriter,
+) -> Result<Started, SetupFailure> {
+    let about = || "forking the module's process".to_owned();
+    let (seized, seize) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).or_fail("trace", about)?;
+    let show =
+        |behavior| rustix::process::set_dumpable_behavior(behavior).or_fail("trace", || "PR_SET_DUMPABLE".to_owned());
+    // In a user namespace the memory before exec belongs to the one outside, whose processes init may only trace when
+    // they don't hide. Nothing of the module exists yet to make use of it, and init hides again before it does.
+    show(DumpableBehavior::Dumpable)?;
+    match kernel::fork_into(0, None).or_fail("launch", about)? {
+        Forked::Parent(module) => {
+            let tracer = Tracer::seize(module, writer).or_fail("trace", || "PTRACE_SEIZE".to_owned())?;
+            show(DumpableBehavior::NotDumpable)?;
+            rustix::io::write(&seize, b"s").or_fail("trace", || "starting the traced process".to_owned())?;
+            Ok(Started::Init(module, Some(tracer)))
+        }
+        Forked::Child => {
+            drop((seize, writer));
+            // The end without a word: init failed, and is reporting that.
+            match rustix::io::retry_on_intr(|| rustix::io::read(&seized, &mut [0; 1])) {
+                Ok(1) => Ok(Started::Module(become_module(entered, command, report, ends))),
+                _ => Ok(Started::Module(1)),
+            }
+        }
     }
 }
 
@@ -124,9 +187,9 @@ fn become_module(entered: Entered, command: &Command, report: &ReportWriter, end
     fail(report, failure)
 }
 
-fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> u8 {
+fn tend(module: Pid, mut tracer: Option<Tracer>, runner: &ToRunner, signals: &SignalFd) -> u8 {
     // Without its capabilities init is no prize; should this fail, the module must not run either.
-    let mut ended = keep_kill_alone().err().map(|_| Exit::Signal(Signal::SIGKILL as i32));
+    let mut ended = keep_what_init_needs(tracer.is_some()).err().map(|_| Exit::Signal(Signal::SIGKILL as i32));
     while ended.is_none() {
         let mut fds = [PollFd::new(signals, PollFlags::IN), PollFd::new(runner, PollFlags::IN)];
         match poll(&mut fds, None) {
@@ -134,7 +197,7 @@ fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> u8 {
             Err(_) => return 3,
         }
         while let Ok(Some(_)) = signals.read_signal() {}
-        ended = reap(module, WaitOptions::NOHANG);
+        ended = reap(module, &mut tracer, WaitOptions::NOHANG);
         match runner.order() {
             Received::Message(Order::Terminate) => {
                 signal_all(Signal::SIGTERM);
@@ -148,7 +211,7 @@ fn tend(module: Pid, runner: &ToRunner, signals: &SignalFd) -> u8 {
     }
     // The kernel would kill the rest when init ends, but only what init waits for is counted in the resource usage.
     signal_all(Signal::SIGKILL);
-    let rest = reap(module, WaitOptions::empty());
+    let rest = reap(module, &mut tracer, WaitOptions::empty());
     match ended.or(rest).map(|exit| runner.report(exit)) {
         Some(Ok(())) => 0,
         _ => 5,
@@ -163,12 +226,20 @@ fn signal_all(signal: Signal) {
 }
 
 // Waits for children until none is left, or with NOHANG until none has ended; tells how `module` ended if it did.
-fn reap(module: Pid, options: WaitOptions) -> Option<Exit> {
+fn reap(module: Pid, tracer: &mut Option<Tracer>, options: WaitOptions) -> Option<Exit> {
     let mut ended = None;
     loop {
         match rustix::process::wait(options) {
-            Ok(Some((pid, status))) if pid == module => ended = exit_of(status),
-            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(Some((pid, status))) => match tracer {
+                Some(tracer) if status.stopped() => tracer.stopped(pid, status),
+                _ => {
+                    tracer.iter_mut().for_each(|tracer| tracer.gone(pid, status));
+                    if pid == module {
+                        ended = exit_of(status);
+                    }
+                }
+            },
+            Err(Errno::INTR) => {}
             Ok(None) | Err(_) => return ended,
         }
     }

@@ -1,7 +1,7 @@
 //! System calls that no library offers as safe functions: clone3, mount_setattr, keyctl, seccomp, the type of a
 //! namespace, and the two that rearrange the descriptors and signal actions of the whole process.
 //!
-//! Everything `unsafe` of the runner is in this file. It knows nothing of sandboxes; each function is one call with
+//! Everything `unsafe` of the runner is in this file, but for ptrace(2). It knows nothing of sandboxes; each function is one call with
 //! typed arguments.
 #![allow(unsafe_code)] // the calls below have no safe wrapper in nix or rustix
 

@@ -14,6 +14,7 @@ use crate::init::{self, ModuleEnds};
 use crate::kernel::Forked;
 use crate::report::{self, ReportReader};
 use crate::sandbox::{OrFail, Sandbox};
+use crate::trace::{TraceReader, trace};
 
 /// A sandbox that is being set up or lives, seen from the runner. Its descriptors don't block.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Launched {
     pub control: ToInit,
     /// What the set-up came to.
     pub report: ReportReader,
+    /// What the module tries, when that is traced.
+    pub trace: Option<TraceReader>,
     /// The module's channel.
     pub channel: OwnedFd,
     /// The module's standard output.
@@ -47,6 +50,7 @@ pub fn launch(sandbox: Sandbox, command: Command) -> Result<Side, SetupFailure> 
     let about = || "pipes and sockets".to_owned();
     let (control, to_runner) = control::pair().or_fail("launch", about)?;
     let (report, report_writer) = report::report().or_fail("launch", about)?;
+    let (trace, trace_writer) = sandbox.is_traced().then(trace).transpose().or_fail("launch", about)?.unzip();
     let (channel, module_channel) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
             .or_fail("launch", about)?;
@@ -57,11 +61,11 @@ pub fn launch(sandbox: Sandbox, command: Command) -> Result<Side, SetupFailure> 
         rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK).or_fail("launch", about)?;
     }
     match sandbox.fork_init()? {
-        Forked::Parent(init) => Ok(Side::Outside(Launched { init, control, report, channel, stdout, stderr })),
+        Forked::Parent(init) => Ok(Side::Outside(Launched { init, control, report, trace, channel, stdout, stderr })),
         Forked::Child => {
-            drop((control, report, channel, stdout, stderr));
+            drop((control, report, trace, channel, stdout, stderr));
             let ends = ModuleEnds { channel: module_channel, stdout: module_stdout, stderr: module_stderr };
-            Ok(Side::Inside(init::live(sandbox, command, to_runner, report_writer, ends)))
+            Ok(Side::Inside(init::live(sandbox, command, to_runner, report_writer, trace_writer, ends)))
         }
     }
 }

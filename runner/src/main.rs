@@ -25,6 +25,7 @@ mod relay;
 mod report;
 mod sandbox;
 mod supervisor;
+mod trace;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 

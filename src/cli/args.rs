@@ -154,6 +154,9 @@ pub struct RunnerArgs {
     /// Change nothing: the module sees `--check` and a read-only machine
     #[arg(long)]
     pub check: bool,
+    /// Trace the module and explain what the sandbox refused it; it runs slower
+    #[arg(long)]
+    pub explain_denials: bool,
     /// Wait for another run to end, up to SECONDS when given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "86400")]
     pub wait: Option<u64>,
@@ -169,6 +172,20 @@ pub struct SwitchArgs {
     pub module: ModuleName,
     /// Only this component of it
     pub component: Option<String>,
+}
+
+/// `updates sandbox learn`
+#[derive(Debug, Args)]
+pub struct LearnArgs {
+    /// Name of an installed module, or path to a module's folder
+    #[arg(value_name = "MODULE")]
+    pub module: String,
+    /// Give it no network but a loopback of its own; otherwise it has the machine's
+    #[arg(long)]
+    pub private_network: bool,
+    /// Arguments for main(args)
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<String>,
 }
 
 /// `updates config`
@@ -194,6 +211,8 @@ pub enum SandboxCommand {
         #[arg(value_name = "MODULE")]
         modules: Vec<ModuleName>,
     },
+    /// Run a module once on an overlay of the machine, keep nothing, and print what it has to declare
+    Learn(LearnArgs),
     /// Show what a module asks for beyond what it was granted, and agree to it
     Grant {
         /// Which module

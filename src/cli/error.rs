@@ -8,7 +8,7 @@ use updates::config::ConfigError;
 use updates::fs::PathError;
 use updates::history::HistoryError;
 use updates::record::ExitStatus;
-use updates::supervisor::RunError;
+use updates::supervisor::{LearnError, RunError};
 
 use super::installation::NotInstalled;
 
@@ -32,6 +32,9 @@ pub enum CliError {
     /// The run could not be begun or go on.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// There was nothing to learn.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
     /// The installed modules can't be read.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -65,7 +68,7 @@ impl CliError {
             CliError::Root { .. } | CliError::Config(_) | CliError::NotFound(_) | CliError::NotRoot(_) => {
                 ExitStatus::Usage
             }
-            CliError::Run(error) => error.status(),
+            CliError::Run(error) | CliError::Learn(LearnError::Run(error)) => error.status(),
             CliError::Settings(SettingsError::UnknownModule { .. } | SettingsError::UnknownComponent { .. }) => {
                 ExitStatus::Usage
             }

@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod denied;
 mod ending;
 mod error;
 mod inspect;

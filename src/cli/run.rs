@@ -1,5 +1,6 @@
 //! `run`, `check`, `runner` and `recover`: what they are asked, and what they print.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use updates::supervisor::{CheckOptions, OneOptions, RunOptions, Supervisor};
 use updates_protocol::ModuleName;
 
 use super::args::{CheckArgs, RunArgs, RunnerArgs, SourceArgs, wait};
+use super::denied::denied;
 use super::error::CliError;
 use super::observe::{Loudness, Screen};
 use super::style::Painter;
@@ -47,9 +49,13 @@ pub fn runner(session: &Session<'_>, cancel: CancelToken, arguments: &RunnerArgs
         module: named(&arguments.module)?,
         arguments: arguments.arguments.clone(),
         check: arguments.check,
+        explain_denials: arguments.explain_denials,
         wait: wait(arguments.wait),
     };
     let record = supervisor.run_one(&options, &mut screen(session))?;
+    for denials in record.modules.iter().flat_map(|module| &module.attempts).filter_map(|each| each.denials.as_ref()) {
+        std::io::stderr().lock().write_all(denied(denials).as_bytes())?;
+    }
     if session.global.json {
         session.print(&record, String::new)?;
     } else {
@@ -108,7 +114,7 @@ fn absolute(source: &str) -> String {
 }
 
 /// What `runner` was given: a text with a slash, or `.`, is a path, everything else a name.
-fn named(text: &str) -> Result<updates::supervisor::OneModule, CliError> {
+pub(super) fn named(text: &str) -> Result<updates::supervisor::OneModule, CliError> {
     use updates::supervisor::OneModule;
     if text.contains('/') || text == "." || text == ".." {
         let path = PathBuf::from(text);
@@ -118,7 +124,7 @@ fn named(text: &str) -> Result<updates::supervisor::OneModule, CliError> {
     text.parse::<ModuleName>().map(OneModule::Installed).map_err(|error| CliError::NotFound(error.to_string()))
 }
 
-fn screen(session: &Session<'_>) -> Screen {
+pub(super) fn screen(session: &Session<'_>) -> Screen {
     let loudness = match (session.global.quiet, session.global.verbose) {
         (true, _) => Loudness::Quiet,
         (false, 0) => Loudness::Normal,

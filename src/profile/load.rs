@@ -72,6 +72,14 @@ impl Profiles {
         }
     }
 
+    /// The profiles of this project, the strictest first, as far as they can be used; a local one of the same name takes
+    /// the place of a shipped one.
+    pub fn shipped(&self) -> Vec<Profile> {
+        const STRICTEST_FIRST: [&str; 5] = ["strict", "default", "network", "package-manager", "legacy"];
+        let names = STRICTEST_FIRST.iter().filter_map(|name| name.parse().ok());
+        names.filter_map(|name| self.get(&name).ok()).collect()
+    }
+
     /// The profile of a module: the one that its manifest names, or `default`, adjusted by the manifest.
     pub fn resolve(&self, manifest: &Manifest) -> Result<Profile, ProfileError> {
         self.named(manifest)?.adjusted(manifest)

@@ -1,8 +1,10 @@
 //! What is remembered of a run: outcomes, verdicts and the record that history keeps and `--json` prints.
 
+mod denial;
 mod outcome;
 mod run;
 
+pub use denial::{Denial, Denials};
 pub use outcome::{Outcome, Verdict};
 pub use run::{
     Attempt, Change, ExitStatus, LogLine, ModuleRecord, ModuleStatus, RequestCount, RollbackRecord, RunKind, RunRecord,

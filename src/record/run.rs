@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use updates_protocol::{Enforcement, Level, LogSource, ManifestWarning, ModuleName, Phase, RunId, Usage};
 
-use super::{Outcome, Verdict};
+use super::{Denials, Outcome, Verdict};
 
 /// What a run was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,6 +225,9 @@ pub struct Attempt {
     /// What it asked the supervisor for; the log has the single requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestCount>,
+    /// What the sandbox refused, when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denials: Option<Denials>,
 }
 
 /// How often a module asked for one thing in one attempt.

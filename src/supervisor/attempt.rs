@@ -5,19 +5,23 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
-use updates_protocol::{Enforcement, Entry, Invocation, Level, LogSource, ModuleInvocation, PROTOCOL, Phase, Usage};
+use updates_protocol::{
+    Enforcement, Entry, Invocation, Level, LogSource, ModuleInvocation, PROTOCOL, Phase, SandboxPlan, TracedCall, Usage,
+};
 
-use super::RunContext;
+use super::denials::{Rules, collect};
 use super::event::Event;
 use super::note::Notes;
 use super::requests::{Grants, Trail};
 use super::sandbox;
 use super::target::Target;
 use super::units::UnitJournal;
+use super::view::View;
 use super::writable::Entry as Writable;
+use super::{RunContext, modules};
 use crate::process::{self, Deadline, LimitHit, NetworkNamespace, RunnerCommand, converse};
 use crate::profile::Profile;
-use crate::record::{Attempt, LogLine, Outcome, Verdict};
+use crate::record::{Attempt, Denials, LogLine, Outcome, Verdict};
 
 /// What an attempt is about.
 pub(super) struct Scene<'a> {
@@ -54,6 +58,9 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
         timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),
     };
+    invocation.sandbox.trace = context.trace;
+    let plan = context.trace.then(|| invocation.sandbox.clone());
+    let mut calls = Vec::new();
     let writable = scene.writable.iter().map(|entry| entry.path.clone());
     let grants = match Grants::new(context.supervisor, target, writable, scene.journal, context.check) {
         Ok(grants) => grants,
@@ -61,7 +68,10 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     };
     let mut trail = Trail::default();
     let command = RunnerCommand { program: context.supervisor.installation.runner.clone() };
-    let mut events = |event| forward(event, scene, deadline, notes);
+    let mut events = |event| match event {
+        process::Event::Access(call) => calls.push(call),
+        event => forward(event, scene, deadline, notes),
+    };
     let mut requests = |operation: &str, arguments, left| {
         let asked = Trail::asked(operation, &arguments);
         let answer = grants.answer(operation, arguments, left);
@@ -81,6 +91,7 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     }
     let mut enforcement = talk.enforcement;
     enforcement.restrictions.extend(scope.account().restrictions);
+    let denials = plan.map(|plan| denials(context, target, &plan, &calls));
     Attempt {
         number: scene.number,
         phase: scene.phase,
@@ -91,7 +102,15 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         enforcement,
         log_bytes_dropped: talk.log_bytes_dropped,
         requests: trail.counts(),
+        denials,
     }
+}
+
+fn denials(context: &RunContext<'_>, target: &Target, plan: &SandboxPlan, calls: &[TracedCall]) -> Denials {
+    let choices = modules::profiles(context.supervisor).shipped();
+    let rules = Rules { profile: &target.profile, plan, choices: &choices };
+    let view = View::new(context.supervisor.layout.machine());
+    collect(&rules, calls, &|path| view.look(path))
 }
 
 fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcement) -> Attempt {
@@ -105,10 +124,11 @@ fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcem
         enforcement: account.clone(),
         log_bytes_dropped: 0,
         requests: Vec::new(),
+        denials: None,
     }
 }
 
-fn invocation(
+pub(super) fn invocation(
     context: &RunContext<'_>,
     scene: &Scene<'_>,
     cgroup_procs: Vec<PathBuf>,
@@ -167,20 +187,25 @@ fn forward(event: process::Event, scene: &Scene<'_>, deadline: Deadline, notes: 
     notes.event(match event {
         process::Event::Started { .. } | process::Event::Access(_) => return,
         process::Event::Slow { .. } => Event::Slow { module, limit: deadline.runtime_max },
-        process::Event::Log(entry) => Event::Log(LogLine {
-            module,
-            attempt: scene.number,
-            phase: scene.phase,
-            time: entry.time,
-            level: entry.level,
-            source: entry.source,
-            message: entry.message,
-        }),
+        process::Event::Log(entry) => Event::Log(log_line(entry, scene)),
         process::Event::Progress { step, current, total, unit } => {
             Event::Progress { module, step, current, total, unit }
         }
         process::Event::Terminating { reason } => Event::Stopping { module, reason },
     });
+}
+
+/// A line of the module's log as it is shown and kept.
+pub(super) fn log_line(entry: process::LogEntry, scene: &Scene<'_>) -> LogLine {
+    LogLine {
+        module: scene.target.manifest.name.clone(),
+        attempt: scene.number,
+        phase: scene.phase,
+        time: entry.time,
+        level: entry.level,
+        source: entry.source,
+        message: entry.message,
+    }
 }
 
 // What the supervisor has to say about a request stands in the module's log, under the supervisor's own name.

@@ -79,6 +79,8 @@ pub(super) struct RunContext<'a> {
     pub(super) arguments: Vec<String>,
     /// Whether nothing may be changed.
     pub(super) check: bool,
+    /// Whether modules are traced, to explain what is refused.
+    pub(super) trace: bool,
     /// An empty folder that belongs to nobody; in a check.
     pub(super) empty: Option<PathBuf>,
     /// The machine's host name, which modules see too.
@@ -110,6 +112,7 @@ impl<'a> RunContext<'a> {
             networks: NetworkNamespaces::default(),
             host_top: TopLevel::list(Path::new("/"))?,
             arguments,
+            trace: false,
             empty: scratch.as_ref().map(|folder| folder.path().to_owned()),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             _scratch: scratch,

@@ -37,6 +37,8 @@ pub struct OneOptions {
     pub arguments: Vec<String>,
     /// Whether nothing may be changed.
     pub check: bool,
+    /// Whether to trace the module and explain what was refused; that makes it slower.
+    pub explain_denials: bool,
     /// How long to wait for another run.
     pub wait: Duration,
 }
@@ -75,7 +77,8 @@ impl Supervisor {
             unsettled = recover::settle(self, lock, &catalog, checkpoints, false, dispatcher)?;
         }
         let checkpoints = held.map(|(_, checkpoints)| checkpoints);
-        let context = RunContext::new(self, run_id, &catalog, checkpoints, options.arguments.clone())?;
+        let mut context = RunContext::new(self, run_id, &catalog, checkpoints, options.arguments.clone())?;
+        context.trace = options.explain_denials;
         let target = match &options.module {
             OneModule::Installed(name) => modules::one_installed(&context, name)?,
             OneModule::Folder(folder) => modules::one_folder(&context, folder)?,

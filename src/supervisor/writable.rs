@@ -128,6 +128,14 @@ fn forbid_own_places(layout: &Layout, name: &ModuleName, path: &DeclaredPath) ->
     if path.as_path().starts_with(&state) || path.as_path().starts_with(&code) {
         return Ok(());
     }
+    match own_place(path.as_path()) {
+        Some(own) => Err(WritableError::Own { path: path.clone(), own: own.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The place of the supervisor's, or of the sandbox's own, that `path` lies in or covers: no module may declare it.
+pub(super) fn own_place(path: &Path) -> Option<&'static str> {
     const OWN: [&str; 8] = [
         "/var/lib/updates",
         "/var/backups",
@@ -138,10 +146,7 @@ fn forbid_own_places(layout: &Layout, name: &ModuleName, path: &DeclaredPath) ->
         "/sys",
         "/dev",
     ];
-    match OWN.iter().find(|own| path.as_path().starts_with(own) || Path::new(own).starts_with(path.as_path())) {
-        Some(own) => Err(WritableError::Own { path: path.clone(), own: (*own).to_owned() }),
-        None => Ok(()),
-    }
+    OWN.into_iter().find(|own| path.starts_with(own) || Path::new(own).starts_with(path))
 }
 
 fn look(machine: &Machine, path: DeclaredPath) -> Result<Entry, WritableError> {
@@ -202,7 +207,8 @@ fn declared(path: &Path) -> DeclaredPath {
     DeclaredPath::new(&path.to_string_lossy()).unwrap_or_else(|_| unreachable!("a prefix of a declared path"))
 }
 
-fn means_folder(path: &DeclaredPath) -> bool {
+/// Whether a declared path that is not there yet is taken for a folder, by its text.
+pub(super) fn means_folder(path: &DeclaredPath) -> bool {
     let name = path.as_path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.is_folder() || !name.contains('.') || name.ends_with(".d")
 }

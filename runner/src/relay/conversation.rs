@@ -25,6 +25,7 @@ use crate::init::exit_of;
 use crate::launch::Launched;
 use crate::report::{ReportReader, Setup};
 use crate::supervisor::{Lost, Supervisor};
+use crate::trace::TraceReader;
 
 /// How long init may take to end everything before it is killed itself.
 const LAST_GRACE: Duration = Duration::from_secs(1);
@@ -61,6 +62,7 @@ pub struct Conversation {
     buffer: Vec<u8>,
     control: ToInit,
     report: Option<ReportReader>,
+    trace: Option<TraceReader>,
     init: Pid,
     started: Instant,
     /// When the next harder measure is due, and which.
@@ -93,6 +95,7 @@ impl Conversation {
             buffer: Vec::new(),
             control: launched.control,
             report: Some(launched.report),
+            trace: launched.trace,
             init: launched.init,
             started: Instant::now(),
             measure: None,
@@ -132,6 +135,7 @@ impl Conversation {
                             return Ok(Over::NotStarted(failure));
                         }
                     }
+                    Event::Trace => drop(self.read_trace()?),
                     Event::Channel => drop(self.channel.read(&mut self.module)?),
                     Event::Stdout => drop(self.stdout.read(&mut self.buffer, &mut self.module)?),
                     Event::Stderr => drop(self.stderr.read(&mut self.buffer, &mut self.module)?),
@@ -211,7 +215,10 @@ impl Conversation {
             (Event::Stdout, self.stdout.as_fd(), stdout),
             (Event::Stderr, self.stderr.as_fd(), stderr),
         ];
-        let streams = streams.into_iter().filter(|(_, _, flags)| self.report.is_none() && !flags.is_empty());
+        // Before the streams, so that a refusal is mostly told of before the module's own words about it.
+        let trace = self.trace.iter().filter(|trace| trace.is_open());
+        let trace = trace.map(|trace| (Event::Trace, trace.as_fd(), PollFlags::IN));
+        let streams = trace.chain(streams).filter(|(_, _, flags)| self.report.is_none() && !flags.is_empty());
         let report = self.report.iter().map(|report| (Event::Report, report.as_fd(), PollFlags::empty()));
         [(Event::Supervisor, rustix::stdio::stdin(), PollFlags::IN)].into_iter().chain(report).chain(streams).chain([(
             Event::Control,
@@ -242,6 +249,14 @@ impl Conversation {
         Ok(Some(failure))
     }
 
+    fn read_trace(&mut self) -> Result<bool, Lost> {
+        let supervisor = &mut self.module.supervisor;
+        match &mut self.trace {
+            Some(trace) if trace.is_open() => trace.read(|call| supervisor.send(&RunnerMessage::Access(call))),
+            _ => Ok(false),
+        }
+    }
+
     fn end(mut self, over: Over) -> Result<Ending, Lost> {
         let wall = self.started.elapsed();
         let exit = match over {
@@ -261,6 +276,11 @@ impl Conversation {
         let of_init = self.wait_for_init()?;
         if let Some(failure) = self.report.is_some().then(|| self.read_report()).transpose()?.flatten() {
             return self.end(Over::NotStarted(failure));
+        }
+        for _ in 0..LAST_READS {
+            if !self.read_trace()? {
+                break;
+            }
         }
         for _ in 0..LAST_READS {
             let more = [
@@ -302,6 +322,7 @@ impl Conversation {
 enum Event {
     Supervisor,
     Report,
+    Trace,
     Channel,
     Stdout,
     Stderr,

@@ -22,5 +22,5 @@ mod system_calls;
 mod target;
 
 pub use failure::OrFail;
-pub use privileges::keep_kill_alone;
+pub use privileges::keep_what_init_needs;
 pub use stages::{Entered, Sandbox};

@@ -66,9 +66,11 @@ impl Privileges {
     }
 }
 
-/// What init keeps while the module runs: it has to signal processes that may have changed their user.
-pub fn keep_kill_alone() -> Result<(), SetupFailure> {
-    reduce(CapabilitySet::KILL)?;
+/// What init keeps while the module runs: it has to signal processes that may have changed their user and, when it
+/// traces them, to look into them.
+pub fn keep_what_init_needs(traces: bool) -> Result<(), SetupFailure> {
+    let trace = if traces { CapabilitySet::SYS_PTRACE } else { CapabilitySet::empty() };
+    reduce(CapabilitySet::KILL | trace)?;
     set_no_new_privs(true).or_fail("no_new_privs", || "prctl".to_owned())
 }
 

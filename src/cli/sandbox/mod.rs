@@ -2,6 +2,7 @@
 
 mod explain;
 mod grant;
+mod learn;
 mod score;
 mod show;
 
@@ -21,6 +22,7 @@ pub fn sandbox(session: &Session<'_>, cancel: CancelToken, command: &SandboxComm
     match command {
         SandboxCommand::Show { module } => show::show(session, module),
         SandboxCommand::Grant { module, yes } => grant::grant(session, cancel, module, *yes),
+        SandboxCommand::Learn(arguments) => learn::learn(session, cancel, arguments),
         SandboxCommand::Score { modules } => score::score(session, modules),
     }
 }
