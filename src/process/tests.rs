@@ -78,7 +78,7 @@ fn invocation() -> Invocation {
         "directory": "/m", "state_directory": "/s", "manifest": {},
         "entry": {"kind": "executable", "file": "/m/index"}, "environment": {},
         "sandbox": {"mounts": [], "private_network": true, "hostname": "h", "capability_bounding_set": [],
-            "limits": [], "cgroup_procs": [], "umask": 18, "working_directory": "/m"}
+            "limits": [], "cgroup_procs": [], "umask": 18, "working_directory": "/m", "best_effort": [], "trace": false}
     }))
     .unwrap()
 }

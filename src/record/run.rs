@@ -205,6 +205,9 @@ pub struct Attempt {
     pub phase: Phase,
     /// How it ended.
     pub outcome: Outcome,
+    /// The limits that it ran into, as `tasks_max 64 was reached`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits_hit: Vec<String>,
     /// What that led to.
     pub verdict: Verdict,
     /// What it used.

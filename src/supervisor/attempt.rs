@@ -9,6 +9,7 @@ use updates_protocol::{Enforcement, Entry, Invocation, ModuleInvocation, PROTOCO
 use super::RunContext;
 use super::event::Event;
 use super::grants::Grants;
+use super::limits;
 use super::note::Notes;
 use super::sandbox;
 use super::target::Target;
@@ -31,17 +32,19 @@ pub(super) struct Scene<'a> {
 pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) -> Attempt {
     let target = scene.target;
     let name = &target.manifest.name;
-    let scope = context.cgroups.scope(name, sandbox::cgroup_limits(&target.profile));
-    if let Some(lacking) =
-        scope.account().restrictions.iter().find(|r| !r.enforced && !target.profile.may_lack(&r.name))
-    {
-        let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
-        return not_started(scene, &lacking.name, reason, &scope.account());
-    }
-    let invocation = match invocation(context, scene, scope.procs()) {
+    let bounds = sandbox::cgroup_limits(&target.profile);
+    let scope = context.cgroups.scope(name, bounds);
+    let mut account = scope.account().clone();
+    let mut invocation = match invocation(context, scene, scope.procs()) {
         Ok(invocation) => invocation,
-        Err(error) => return not_started(scene, "plan", error.to_string(), &scope.account()),
+        Err(error) => return not_started(scene, "plan", error.to_string(), &account),
     };
+    let unprivileged = !rustix::process::geteuid().is_root() || invocation.sandbox.identity.is_some();
+    limits::substitute(&mut account, bounds, &mut invocation.sandbox, unprivileged);
+    if let Some(lacking) = account.restrictions.iter().find(|r| !r.enforced && !target.profile.may_lack(&r.name)) {
+        let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
+        return not_started(scene, &lacking.name, reason, &account);
+    }
     let deadline = Deadline {
         runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
         timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),
@@ -54,12 +57,17 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     let mut requests = |operation: &str, arguments| grants.answer(operation, arguments);
     let talk = converse(&command, invocation, deadline, &context.supervisor.cancel, &mut events, &mut requests);
     let mut enforcement = talk.enforcement;
-    enforcement.restrictions.extend(scope.account().restrictions);
-    let outcome = explain(talk.outcome, &scope.hits());
+    if let Some(throttled) = scope.throttled() {
+        let quota = account.restrictions.iter_mut().filter(|restriction| restriction.name == "cpu_quota");
+        quota.for_each(|restriction| restriction.by += &format!("; {throttled}"));
+    }
+    enforcement.restrictions.extend(account.restrictions);
+    let hits = scope.hits();
     Attempt {
         number: scene.number,
         phase: scene.phase,
-        outcome,
+        outcome: explain(talk.outcome, &hits),
+        limits_hit: hits.iter().map(ToString::to_string).collect(),
         verdict: Verdict::Hold,
         usage: talk.usage,
         enforcement,
@@ -72,6 +80,7 @@ fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcem
         number: scene.number,
         phase: scene.phase,
         outcome: Outcome::NotStarted { step: step.to_owned(), reason },
+        limits_hit: Vec::new(),
         verdict: Verdict::Hold,
         usage: Usage::default(),
         enforcement: account.clone(),

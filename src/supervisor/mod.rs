@@ -9,6 +9,7 @@ mod error;
 mod event;
 mod grants;
 mod interrupt;
+mod limits;
 mod lock;
 mod modules;
 mod note;
