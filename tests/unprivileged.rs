@@ -42,7 +42,9 @@ impl Home {
         let root = Root::new();
         root.write("/srv/app/app.conf", "before\n").write("/srv/other.conf", "not declared\n");
         fs::set_permissions(root.at("/srv/app/app.conf"), fs::Permissions::from_mode(0o640)).unwrap();
-        modules.iter().for_each(|module| drop(root.install(module)));
+        for module in modules {
+            root.install(module);
+        }
         give(root.path());
         give(root.temporary());
         Self { root, installed }

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use updates_protocol::{Enforcement, ModuleName};
 
 use super::cgroup_limit::{Bound, CgroupLimits, LimitHit, throttled};
-use super::hierarchy::{Base, CgroupHierarchy, Version, describe};
+use super::hierarchy::{Base, CgroupHierarchy, Version, describe, owner};
 
 /// The runner and its init may be in the group as well, and are not the module's tasks.
 const RUNNER_TASKS: u64 = 2;
@@ -41,7 +41,7 @@ impl CgroupHierarchy {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut scope = CgroupScope {
-            name: format!("{}-{module}-{count}", std::process::id()),
+            name: format!("{}-{module}-{count}", owner()),
             directories: Vec::new(),
             account: Enforcement::default(),
             limits: Vec::new(),
@@ -81,28 +81,30 @@ impl CgroupScope {
     }
 
     fn apply(&mut self, base: &Base, bound: Bound) -> Result<(PathBuf, String), String> {
-        let directory = self.directory_in(&base.directory)?;
+        let directory = self
+            .directory_in(&base.directory)
+            .map_err(|error| describe(base.version, &base.directory.join(&self.name), &error))?;
         let number = match base.version {
             Version::One => 1,
             Version::Two => 2,
         };
         let mut by = format!("cgroup v{number}");
         for (file, value) in bound.required(base.version) {
-            write(&directory, file, &value)?;
+            write(&directory, file, &value).map_err(|error| describe(base.version, &directory.join(file), &error))?;
             by += &format!(", {file} {value}");
         }
         if let Some((file, value)) = bound.swap(base.version) {
             match write(&directory, file, &value) {
                 Ok(()) => by += &format!(", {file} {value}"),
                 Err(_) if !swap_is_on() => {}
-                Err(why) => by += &format!("; what is swapped out is not counted: {why}"),
+                Err(why) => by += &format!("; what is swapped out is not counted: {file}: {why}"),
             }
         }
         if let (Bound::Memory { .. }, Version::Two) = (bound, base.version) {
             // A module of which one process is missing is in a state that nobody has thought of.
             match write(&directory, "memory.oom.group", "1") {
                 Ok(()) => by += ", memory.oom.group 1",
-                Err(why) => by += &format!("; at the bound the kernel ends one process alone: {why}"),
+                Err(why) => by += &format!("; at the bound the kernel ends one process alone: memory.oom.group: {why}"),
             }
         }
         Ok((directory, by))
@@ -110,19 +112,18 @@ impl CgroupScope {
 
     // A group of this name that is there can only be the rest of a supervisor that had this process id before, and its
     // counters are not this attempt's.
-    fn directory_in(&mut self, base: &Path) -> Result<PathBuf, String> {
+    fn directory_in(&mut self, base: &Path) -> io::Result<PathBuf> {
         let directory = base.join(&self.name);
         if self.directories.contains(&directory) {
             return Ok(directory);
         }
-        let made = match fs::create_dir(&directory) {
+        match fs::create_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 remove(&directory);
-                fs::create_dir(&directory)
+                fs::create_dir(&directory)?;
             }
-            other => other,
-        };
-        made.map_err(|error| describe(&directory, &error))?;
+            made => made?,
+        }
         self.directories.push(directory.clone());
         Ok(directory)
     }
@@ -149,10 +150,8 @@ impl CgroupScope {
 }
 
 // Not `fs::write`, which would make a file that is not there where the tree is no cgroup's.
-fn write(directory: &Path, file: &str, value: &str) -> Result<(), String> {
-    let path = directory.join(file);
-    let written = fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(value.as_bytes()));
-    written.map_err(|error| describe(&path, &error))
+fn write(directory: &Path, file: &str, value: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(directory.join(file))?.write_all(value.as_bytes())
 }
 
 // The first line of /proc/swaps is a heading, see proc_swaps(5).
