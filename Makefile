@@ -2,6 +2,8 @@
 # make test     everything that CI checks
 # make bench    timings as ratios to peers, in one run
 # make escape-comparison  the attempts to get out, under this sandbox and others; writes docs/protection.md
+# make fuzz     random input for whatever reads bytes from outside, FUZZ_SECONDS (60) for each target
+# make test-cgroup2   version 2 cgroup limits, in a virtual machine; `make setup-vm` installs what that needs
 # make install  into PREFIX (default /usr/local), below DESTDIR
 
 PREFIX  ?= /usr/local
@@ -9,7 +11,7 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
-.PHONY: all build setup setup-test demo test bench escape-comparison install clean
+.PHONY: all build setup setup-test setup-vm demo test test-cgroup2 bench escape-comparison fuzz install clean
 
 all: build
 
@@ -26,11 +28,22 @@ build: setup
 		-C target-feature=+crt-static -C relocation-model=static
 	/usr/bin/python3 -m compileall -q runner/python/updates
 
+setup-vm:
+	@packaging/setup build vm
+
 demo: build
 	@packaging/demo $(RELEASE)/updates
 
 test: setup-test
 	@packaging/test
+
+test-cgroup2: setup-vm
+	@tests/vm/cgroup2
+
+# Everything is kept below target/; what a target finds is in target/fuzz/artifacts/.
+fuzz: setup
+	@packaging/setup fuzz
+	@packaging/fuzz
 
 bench: build
 	@packaging/setup build bench

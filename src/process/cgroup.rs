@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use updates_protocol::{Enforcement, ModuleName};
 
 use super::cgroup_limit::{Bound, CgroupLimits, LimitHit, throttled};
-use super::hierarchy::{Base, CgroupHierarchy, Version, describe};
+use super::hierarchy::{Base, CgroupHierarchy, Version, describe, owner};
 
 /// The runner and its init may be in the group as well, and are not the module's tasks.
 const RUNNER_TASKS: u64 = 2;
@@ -41,7 +41,7 @@ impl CgroupHierarchy {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut scope = CgroupScope {
-            name: format!("{}-{module}-{count}", std::process::id()),
+            name: format!("{}-{module}-{count}", owner()),
             directories: Vec::new(),
             account: Enforcement::default(),
             limits: Vec::new(),
@@ -81,28 +81,30 @@ impl CgroupScope {
     }
 
     fn apply(&mut self, base: &Base, bound: Bound) -> Result<(PathBuf, String), String> {
-        let directory = self.directory_in(&base.directory)?;
+        let directory = self
+            .directory_in(&base.directory)
+            .map_err(|error| describe(base.version, &base.directory.join(&self.name), &error))?;
         let number = match base.version {
             Version::One => 1,
             Version::Two => 2,
         };
         let mut by = format!("cgroup v{number}");
         for (file, value) in bound.required(base.version) {
-            write(&directory, file, &value)?;
+            write(&directory, file, &value).map_err(|error| describe(base.version, &directory.join(file), &error))?;
             by += &format!(", {file} {value}");
         }
         if let Some((file, value)) = bound.swap(base.version) {
             match write(&directory, file, &value) {
                 Ok(()) => by += &format!(", {file} {value}"),
                 Err(_) if !swap_is_on() => {}
-                Err(why) => by += &format!("; what is swapped out is not counted: {why}"),
+                Err(why) => by += &format!("; what is swapped out is not counted: {file}: {why}"),
             }
         }
         if let (Bound::Memory { .. }, Version::Two) = (bound, base.version) {
             // A module of which one process is missing is in a state that nobody has thought of.
             match write(&directory, "memory.oom.group", "1") {
                 Ok(()) => by += ", memory.oom.group 1",
-                Err(why) => by += &format!("; at the bound the kernel ends one process alone: {why}"),
+                Err(why) => by += &format!("; at the bound the kernel ends one process alone: memory.oom.group: {why}"),
             }
         }
         Ok((directory, by))
@@ -110,19 +112,18 @@ impl CgroupScope {
 
     // A group of this name that is there can only be the rest of a supervisor that had this process id before, and its
     // counters are not this attempt's.
-    fn directory_in(&mut self, base: &Path) -> Result<PathBuf, String> {
+    fn directory_in(&mut self, base: &Path) -> io::Result<PathBuf> {
         let directory = base.join(&self.name);
         if self.directories.contains(&directory) {
             return Ok(directory);
         }
-        let made = match fs::create_dir(&directory) {
+        match fs::create_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 remove(&directory);
-                fs::create_dir(&directory)
+                fs::create_dir(&directory)?;
             }
-            other => other,
-        };
-        made.map_err(|error| describe(&directory, &error))?;
+            made => made?,
+        }
         self.directories.push(directory.clone());
         Ok(directory)
     }
@@ -132,14 +133,14 @@ impl CgroupScope {
         self.directories.iter().map(|directory| directory.join("cgroup.procs")).collect()
     }
 
-    /// What is bounded by what, and what is not, and why; with how much the module was throttled up to now.
-    pub fn account(&self) -> Enforcement {
-        let mut account = self.account.clone();
-        if let Some(throttled) = self.cpu.as_deref().and_then(throttled) {
-            let quota = account.restrictions.iter_mut().filter(|restriction| restriction.name == "cpu_quota");
-            quota.for_each(|restriction| restriction.by += &format!("; {throttled}"));
-        }
-        account
+    /// What is bounded by what, and what is not, and why.
+    pub fn account(&self) -> &Enforcement {
+        &self.account
+    }
+
+    /// How much `cpu_quota` has kept the module from the processor so far, in words; nothing if it has not.
+    pub fn throttled(&self) -> Option<String> {
+        self.cpu.as_deref().and_then(throttled)
     }
 
     /// The bounds that were hit so far.
@@ -149,10 +150,8 @@ impl CgroupScope {
 }
 
 // Not `fs::write`, which would make a file that is not there where the tree is no cgroup's.
-fn write(directory: &Path, file: &str, value: &str) -> Result<(), String> {
-    let path = directory.join(file);
-    let written = fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(value.as_bytes()));
-    written.map_err(|error| describe(&path, &error))
+fn write(directory: &Path, file: &str, value: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(directory.join(file))?.write_all(value.as_bytes())
 }
 
 // The first line of /proc/swaps is a heading, see proc_swaps(5).
@@ -255,9 +254,9 @@ mod tests {
     #[test]
     fn a_quota_keeps_a_busy_group_from_the_processor_and_the_account_says_so() {
         let Some(scope) = scope(CgroupLimits { cpu_quota: Some(5), ..CgroupLimits::default() }) else { return };
-        assert!(!scope.account().restrictions[0].by.contains("throttled"));
+        assert_eq!(scope.throttled(), None);
         let mut busy = inside(&scope, "while :; do :; done").spawn().unwrap();
-        while !scope.account().restrictions[0].by.contains("; throttled in ") {
+        while scope.throttled().is_none() {
             thread::yield_now();
         }
         busy.kill().unwrap();
@@ -294,7 +293,7 @@ mod tests {
         let limits = CgroupLimits { tasks_max: Some(9), memory_max: Some(1 << 20), cpu_quota: Some(50) };
         let scope = hierarchy.scope(&"x".parse().unwrap(), limits);
         assert_eq!(scope.procs(), Vec::<PathBuf>::new());
-        let account = scope.account().restrictions;
+        let account = &scope.account().restrictions;
         assert!(account.iter().all(|restriction| !restriction.enforced));
         assert_eq!(account[0].by, "no pids here");
         assert!(account[1].by.starts_with("cannot write /nonexistent/"));

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::unified::{Unified, enable};
@@ -77,7 +78,7 @@ fn base(controller: &str, mounts: &[Mount<'_>], unified: &mut Unified<'_>) -> Re
     let version_1 = |mount: &&Mount<'_>| mount.kind == "cgroup" && mount.options.split(',').any(|o| o == controller);
     if let Some(mount) = mounts.iter().find(version_1) {
         let directory = mount.point.join("updates");
-        fs::create_dir_all(&directory).map_err(|error| describe(&directory, &error))?;
+        fs::create_dir_all(&directory).map_err(|error| describe(Version::One, &directory, &error))?;
         return Ok(Base { directory, version: Version::One, above: Vec::new() });
     }
     match unified.with(controller) {
@@ -90,11 +91,23 @@ pub(super) fn lists(file: &Path, controller: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text.split_whitespace().any(|word| word == controller))
 }
 
-// Groups are named after the supervisor's process id: one whose supervisor lives is somebody else's.
+/// What groups of this process are called after: its id, and in which namespace that is its id, since containers may
+/// share one cgroup tree.
+pub(super) fn owner() -> String {
+    format!("{}.{}", pid_namespace(), std::process::id())
+}
+
+fn pid_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
+
+// A group whose supervisor lives is somebody else's.
 fn sweep(directory: &Path) {
+    let own = format!("{}.", pid_namespace());
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some((pid, _)) = name.to_str().and_then(|name| name.split_once('-')) else { continue };
+        let Some((owner, _)) = name.to_str().and_then(|name| name.split_once('-')) else { continue };
+        let Some(pid) = owner.strip_prefix(&own) else { continue };
         if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
             // A group that still holds a process can't be removed, and is left to the next start.
             fs::remove_dir(entry.path()).ok();
@@ -103,8 +116,11 @@ fn sweep(directory: &Path) {
 }
 
 /// What went wrong with a file or directory of a cgroup tree, and what to do about it where that is known.
-pub(super) fn describe(path: &Path, error: &io::Error) -> String {
+pub(super) fn describe(version: Version, path: &Path, error: &io::Error) -> String {
     let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied if version == Version::One => {
+            "; run as root, who alone may use version 1 groups"
+        }
         io::ErrorKind::PermissionDenied => {
             "; run as root, or have the group delegated: Delegate=yes in the service's unit, or from a shell \
              `systemd-run --user --scope --property=Delegate=yes`"
@@ -179,11 +195,13 @@ pub(super) mod tests {
     #[test]
     fn groups_of_a_supervisor_that_is_gone_are_removed() {
         let base = tempfile::tempdir().unwrap();
-        let (gone, alive) =
-            (base.path().join("4194305-nginx-1"), base.path().join(format!("{}-x-1", std::process::id())));
-        fs::create_dir(&gone).unwrap();
-        fs::create_dir(&alive).unwrap();
+        let gone = base.path().join(format!("{}.4194305-nginx-1", pid_namespace()));
+        let alive = base.path().join(format!("{}-x-1", owner()));
+        let elsewhere = base.path().join("1.4194305-nginx-1");
+        for group in [&gone, &alive, &elsewhere] {
+            fs::create_dir(group).unwrap();
+        }
         sweep(base.path());
-        assert!(!gone.exists() && alive.exists());
+        assert!(!gone.exists() && alive.exists() && elsewhere.exists());
     }
 }

@@ -71,7 +71,7 @@ fn find(mount: &Mount<'_>, own: &str) -> Result<PathBuf, String> {
         vacate(&mount.point)?;
     }
     let group = mount.point.join(AT_TOP);
-    fs::create_dir_all(&group).map_err(|error| describe(&group, &error))?;
+    fs::create_dir_all(&group).map_err(|error| describe(Version::Two, &group, &error))?;
     Ok(group)
 }
 
@@ -92,11 +92,11 @@ fn vacate(group: &Path) -> Result<(), String> {
         if found.is_empty() {
             break;
         }
-        fs::create_dir_all(&leaf).map_err(|error| describe(&leaf, &error))?;
+        fs::create_dir_all(&leaf).map_err(|error| describe(Version::Two, &leaf, &error))?;
         for pid in found.lines() {
             match fs::write(&procs, pid) {
                 Err(error) if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) => {
-                    return Err(describe(&procs, &error));
+                    return Err(describe(Version::Two, &procs, &error));
                 }
                 _ => {}
             }
@@ -111,7 +111,7 @@ pub(super) fn enable(group: &Path, controller: &str) -> Result<(), String> {
     if lists(&control, controller) {
         return Ok(());
     }
-    fs::write(&control, format!("+{controller}")).map_err(|error| describe(&control, &error))
+    fs::write(&control, format!("+{controller}")).map_err(|error| describe(Version::Two, &control, &error))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use updates_protocol::{
 
 use super::denials::{Rules, collect};
 use super::event::Event;
+use super::limits;
 use super::note::Notes;
 use super::requests::{Grants, Trail};
 use super::sandbox;
@@ -38,17 +39,19 @@ pub(super) struct Scene<'a> {
 pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) -> Attempt {
     let target = scene.target;
     let name = &target.manifest.name;
-    let scope = context.cgroups.scope(name, sandbox::cgroup_limits(&target.profile));
-    if let Some(lacking) =
-        scope.account().restrictions.iter().find(|r| !r.enforced && !target.profile.may_lack(&r.name))
-    {
-        let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
-        return not_started(scene, &lacking.name, reason, &scope.account());
-    }
+    let bounds = sandbox::cgroup_limits(&target.profile);
+    let scope = context.cgroups.scope(name, bounds);
+    let mut account = scope.account().clone();
     let mut invocation = match invocation(context, scene, scope.procs()) {
         Ok(invocation) => invocation,
-        Err(error) => return not_started(scene, "plan", error.to_string(), &scope.account()),
+        Err(error) => return not_started(scene, "plan", error.to_string(), &account),
     };
+    let unprivileged = !rustix::process::geteuid().is_root() || invocation.sandbox.identity.is_some();
+    limits::substitute(&mut account, bounds, &mut invocation.sandbox, unprivileged);
+    if let Some(lacking) = account.restrictions.iter().find(|r| !r.enforced && !target.profile.may_lack(&r.name)) {
+        let reason = format!("{}; the profile {} does not list it under best_effort", lacking.by, target.profile.name);
+        return not_started(scene, &lacking.name, reason, &account);
+    }
     let plan = &mut invocation.sandbox;
     let network = if plan.private_network { context.networks.take() } else { None };
     plan.network_namespace = network.as_ref().map(NetworkNamespace::path);
@@ -90,7 +93,11 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
         context.networks.give_back(network);
     }
     let mut enforcement = talk.enforcement;
-    enforcement.restrictions.extend(scope.account().restrictions);
+    if let Some(throttled) = scope.throttled() {
+        let quota = account.restrictions.iter_mut().filter(|restriction| restriction.name == "cpu_quota");
+        quota.for_each(|restriction| restriction.by += &format!("; {throttled}"));
+    }
+    enforcement.restrictions.extend(account.restrictions);
     let denials = plan.map(|plan| denials(context, target, &plan, &calls));
     Attempt {
         number: scene.number,
@@ -118,9 +125,9 @@ fn not_started(scene: &Scene<'_>, step: &str, reason: String, account: &Enforcem
         number: scene.number,
         phase: scene.phase,
         outcome: Outcome::NotStarted { step: step.to_owned(), reason },
+        limits_hit: Vec::new(),
         verdict: Verdict::Hold,
         usage: Usage::default(),
-        limits_hit: Vec::new(),
         enforcement: account.clone(),
         log_bytes_dropped: 0,
         requests: Vec::new(),

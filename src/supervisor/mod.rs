@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod interrupt;
 mod learn;
+mod limits;
 mod lock;
 mod modules;
 mod note;

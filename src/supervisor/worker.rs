@@ -315,10 +315,7 @@ impl Worker<'_> {
                 _ => None,
             };
             let why = Why::of(&attempt.outcome, host);
-            let mut message = judgement.message.unwrap_or_default();
-            if !attempt.limits_hit.is_empty() {
-                message.push_str(&format!(" ({})", attempt.limits_hit.join(", ")));
-            }
+            let message = with_limits(judgement.message.unwrap_or_default(), &attempt.limits_hit);
             attempts.push(attempt);
             match (judgement.verdict, checkpoint) {
                 (Verdict::Keep, _) => return End::Kept { value, updated: judgement.updated },
@@ -367,6 +364,12 @@ impl Worker<'_> {
             self.notes.event(Event::Problem(format!("{}: {error}", self.target.manifest.name)));
         }
     }
+}
+
+// A failed fork or a child that the kernel ended is often all that a module knows of a limit.
+fn with_limits(message: String, hit: &[String]) -> String {
+    let untold: Vec<_> = hit.iter().filter(|limit| !message.contains(limit.as_str())).cloned().collect();
+    if message.is_empty() || untold.is_empty() { message } else { format!("{message}; {}", untold.join("; ")) }
 }
 
 fn not_run(message: String) -> End {

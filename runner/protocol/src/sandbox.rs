@@ -234,6 +234,8 @@ pub enum Resource {
     Core,
     /// Processor time in seconds.
     Cpu,
+    /// Private writable memory of a process in bytes.
+    Data,
     /// Largest file in bytes.
     Fsize,
     /// Open descriptors a process.

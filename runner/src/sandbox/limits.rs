@@ -1,7 +1,7 @@
 //! Resource limits, setrlimit(2).
 
 use rustix::io::Errno;
-use rustix::process::{Resource as Rlimit, Rlimit as Value, getrlimit, setrlimit};
+use rustix::process::{Resource as Rlimit, Rlimit as Value, getrlimit, getuid, setrlimit};
 use updates_protocol::{Enforcement, Limit, Resource, SetupFailure};
 
 use super::failure::OrFail;
@@ -23,9 +23,8 @@ impl Limits {
         for &Limit { resource, value } in &self.limits {
             let (rlimit, name) = named(resource);
             let value = set(rlimit, value).or_fail("limits", || format!("{name}={value}"))?;
-            if resource == Resource::Nproc && !ordinary {
-                // copy_process() in kernel/fork.c exempts the first user of the machine. In a user namespace `root` is
-                // somebody else, but saying less than what holds is the safe side.
+            if resource == Resource::Nproc && !ordinary && is_the_machines_root() {
+                // copy_process() in kernel/fork.c exempts the first user of the machine.
                 enforcement
                     .missing("limit_nproc", "the kernel does not bind root by RLIMIT_NPROC; pids.max of a cgroup does");
             } else {
@@ -37,6 +36,14 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+// The `root` of a user namespace is somebody else outside, and bound as such. Its map is inside, outside, length; see
+// user_namespaces(7). Without a map to read, saying less than what holds is the safe side.
+fn is_the_machines_root() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let outside = map.split_whitespace().nth(1);
+    getuid().is_root() && outside.is_none_or(|id| id == "0")
 }
 
 // Where the inherited hard limit is lower and can't be raised, it stays: that is stricter than what was asked for.
@@ -56,6 +63,7 @@ fn named(resource: Resource) -> (Rlimit, &'static str) {
         Resource::As => (Rlimit::As, "as"),
         Resource::Core => (Rlimit::Core, "core"),
         Resource::Cpu => (Rlimit::Cpu, "cpu"),
+        Resource::Data => (Rlimit::Data, "data"),
         Resource::Fsize => (Rlimit::Fsize, "fsize"),
         Resource::Nofile => (Rlimit::Nofile, "nofile"),
         Resource::Nproc => (Rlimit::Nproc, "nproc"),

@@ -1,0 +1,8 @@
+//! The bytes of an index.json.
+#![no_main]
+#![allow(dead_code)] // each target uses its own property
+
+#[path = "../properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::manifest(bytes));

@@ -1,0 +1,8 @@
+//! Three documents, as an array of the shipped, the local and the new one.
+#![no_main]
+#![allow(dead_code)] // each target uses its own property
+
+#[path = "../properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::merge(bytes));

@@ -1,0 +1,8 @@
+//! The bytes of a profile file.
+#![no_main]
+#![allow(dead_code)] // each target uses its own property
+
+#[path = "../properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::profile(bytes));
