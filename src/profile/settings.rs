@@ -155,6 +155,8 @@ const CALLS: [&str; 15] = [
     "~userfaultfd",
 ];
 
+const NETLINK: [&str; 3] = ["CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_NET_ADMIN"];
+
 impl Profile {
     /// What holds where no profile says otherwise: everything closed, and bounds that suit a small job. The shipped
     /// `strict` spells it out.
@@ -174,7 +176,7 @@ impl Profile {
             user: RunAs::Dynamic,
             capability_bounding_set: Vec::new(),
             system_call_filter: CALLS.iter().filter_map(|call| SystemCallEntry::parse(call).ok()).collect(),
-            restrict_address_families: AddressFamily::parse("AF_UNIX").into_iter().collect(),
+            restrict_address_families: Vec::new(),
             restrict_suid_sgid: true,
             restrict_realtime: true,
             restrict_namespaces: true,
@@ -231,6 +233,8 @@ impl Profile {
             lock_personality: self.lock_personality,
             memory_deny_write_execute: self.memory_deny_write_execute,
             tcp_ports: self.bind_tcp_ports.is_some() || self.connect_tcp_ports.is_some(),
+            // Who may write to the kernel's audit log or set up the network does so over sockets of these kinds.
+            netlink: !self.capability_bounding_set.iter().any(|held| NETLINK.contains(&held.as_str())),
         }
     }
 }

@@ -396,12 +396,11 @@ fn what_tightens_a_profile_or_stays_within_its_allow_is_no_excess() {
     let profiles = profiles();
     let within = [
         json!({}),
-        unbound(),
         json!({"sandbox": {"profile": "network", "private_network": true, "protect_home": true, "memory_max": "2G"}}),
         json!({"sandbox": {"runtime_max_sec": 3600, "tasks_max": 16, "cpu_quota": 50, "limit_fsize": "1M"}}),
         json!({"sandbox": {"dynamic_user": true, "system_call_filter": ["~@network-io"], "memory_deny_write_execute": true}}),
         json!({"sandbox": {"restrict_address_families": ["~AF_INET", "~AF_INET6"], "connect_tcp_ports": [443]}}),
-        json!({"sandbox": {"read_only_paths": ["/etc/app"], "inaccessible_paths": ["/srv/other"]}}),
+        json!({"sandbox": {"inaccessible_paths": ["/srv/other"], "restrict_address_families": ["AF_UNIX"]}}),
         json!({"sandbox": {"profile": "strict", "memory_deny_write_execute": false}}),
     ];
     for rest in within {

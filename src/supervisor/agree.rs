@@ -9,7 +9,9 @@ use updates_protocol::{Manifest, ModuleName};
 use super::error::RunError;
 use super::reach::{Granter, ReachError};
 use super::{Supervisor, modules, sync};
-use crate::catalog::{Catalog, CatalogEntry, Decision, Grant, GrantedBy, compare};
+use crate::catalog::{Catalog, CatalogEntry, Decision, Grant, GrantedBy, Installed, compare};
+use crate::config::Layout;
+use crate::profile::{Profile, Profiles};
 
 /// What one version of a module asks for beyond what it was granted.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,24 @@ pub struct Ask {
     /// What it asks for, each in words.
     pub more: Vec<String>,
     grant: Grant,
+}
+
+/// What holds for an installed module: with its local settings, and no more than it was granted.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// The manifest that counts.
+    pub manifest: Manifest,
+    /// The profile that its sandbox is made from.
+    pub profile: Profile,
+    /// What it asks for beyond that, each in words.
+    pub ungranted: Vec<String>,
+}
+
+/// What holds for `module` in a run that began now. Nothing is written.
+pub fn holding(layout: &Layout, profiles: &Profiles, module: &Installed) -> Result<Holding, ReachError> {
+    let catalog = Catalog::open(layout);
+    let held = Granter { catalog: &catalog, profiles, check: true }.hold(module)?;
+    Ok(Holding { manifest: held.reach.manifest, profile: held.reach.profile, ungranted: held.ungranted })
 }
 
 impl Supervisor {

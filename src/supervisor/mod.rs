@@ -34,7 +34,7 @@ mod volatile;
 mod worker;
 mod writable;
 
-pub use agree::Ask;
+pub use agree::{Ask, Holding, holding};
 pub use check::CheckOptions;
 pub use context::{Installation, Supervisor};
 pub use error::RunError;

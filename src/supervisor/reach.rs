@@ -10,13 +10,15 @@ use serde_json::{Map, Value};
 use updates_protocol::{DeclaredPath, Manifest, ModuleName, UnitName};
 
 use crate::catalog::{Catalog, CatalogEntry, DocumentError, Grant, GrantedBy, Installed};
-use crate::profile::{Profile, ProfileError, Profiles};
+use crate::profile::{Excess, Profile, ProfileError, Profiles};
 
 /// A manifest with the profile that it resolves to.
 #[derive(Debug, Clone)]
 pub(super) struct Reach {
     pub(super) manifest: Manifest,
     pub(super) profile: Profile,
+    /// What goes further than the profile lets every module go.
+    excess: Vec<Excess>,
 }
 
 /// Why it can't be said how far a module may reach.
@@ -80,7 +82,7 @@ impl Granter<'_> {
 
     /// Notes what a module that is about to be installed for the first time asks for.
     pub(super) fn welcome(&self, source: &Manifest) -> Result<(), DocumentError> {
-        self.catalog.grant_afresh(&source.name, self.first_grant(&source.raw))
+        self.catalog.grant_afresh(&source.name, self.first_grant(&source.name, &source.raw))
     }
 
     /// What an installed module asks for beyond what was granted.
@@ -95,12 +97,12 @@ impl Granter<'_> {
         let mut grants = self.catalog.grants(&module.name)?;
         let known = grants.len();
         if grants.is_empty() {
-            grants.push(self.first_grant(module.shipped.as_ref().unwrap_or(&module.document)));
+            grants.push(self.first_grant(&module.name, module.shipped.as_ref().unwrap_or(&module.document)));
         }
         // Where no grant opens the module's own folder, what stands there was written by a person or shipped. It is
         // noted before the module runs: the edit itself may be what opens the folder.
         if !grants.iter().any(|grant| writes_itself(grant, &module.name)) {
-            let stands = self.first_grant(&module.document);
+            let stands = self.first_grant(&module.name, &module.document);
             if !grants.iter().any(|grant| grant.says_the_same(&stands)) {
                 grants.push(stands);
             }
@@ -113,8 +115,18 @@ impl Granter<'_> {
         Ok(grants)
     }
 
-    fn first_grant(&self, document: &Map<String, Value>) -> Grant {
-        Grant::of(document, GrantedBy::Installation)
+    // Paths, units and the profile itself are what an installation decides. A setting that goes further than the profile
+    // lets every module go is none of that, and left out.
+    fn first_grant(&self, name: &ModuleName, document: &Map<String, Value>) -> Grant {
+        let mut grant = Grant::of(document, GrantedBy::Installation);
+        if let Ok((manifest, _)) = Manifest::from_object(document.clone(), name)
+            && let Ok(beyond) = self.profiles.named(&manifest).and_then(|profile| profile.beyond(&manifest))
+        {
+            for excess in beyond.iter().filter(|excess| !decided_by_installation(&excess.key)) {
+                grant.sandbox.shift_remove(&excess.key);
+            }
+        }
+        grant
     }
 
     // `None` when one of the grants covers all that is asked for; else what the latest lacks.
@@ -144,7 +156,8 @@ impl Granter<'_> {
 
 impl Reach {
     fn of(manifest: Manifest, profiles: &Profiles) -> Result<Self, ProfileError> {
-        Ok(Self { profile: profiles.resolve(&manifest)?, manifest })
+        let excess = profiles.named(&manifest)?.beyond(&manifest)?;
+        Ok(Self { profile: profiles.resolve(&manifest)?, manifest, excess })
     }
 
     /// In words, what this reaches that `granted` does not. What comes with another profile goes by its name alone.
@@ -159,16 +172,26 @@ impl Reach {
         let within = |path: &DeclaredPath, held: &[&[DeclaredPath]]| {
             held.iter().copied().flatten().any(|granted| path.is_within(granted))
         };
+        let exceeds = |key: &str, path: &DeclaredPath| {
+            let path = path.to_string();
+            self.excess.iter().any(|excess| excess.key == key && excess.asked == path)
+        };
         let writable: [&[DeclaredPath]; 2] = [&theirs.read_write_paths, &theirs.volatile_paths];
         for path in self.manifest.declared_paths().filter(|path| !within(path, &writable)) {
+            if !exceeds("read_write_paths", path) {
+                continue; // the profile allows it to every module
+            }
             beyond.push(format!("to write {path}"));
         }
         for path in request.volatile_paths.iter().filter(|path| !within(path, &[&theirs.volatile_paths])) {
+            if !exceeds("volatile_paths", path) {
+                continue;
+            }
             beyond.push(format!("to write {path} without a way back"));
         }
         let seen: [&[DeclaredPath]; 3] = [&theirs.read_only_paths, &theirs.read_write_paths, &theirs.volatile_paths];
         for path in request.read_only_paths.iter().filter(|path| is_hidden(theirs, path.as_path())) {
-            if !within(path, &seen) {
+            if !within(path, &seen) && exceeds("read_only_paths", path) {
                 beyond.push(format!("to read {path}"));
             }
         }
@@ -182,7 +205,8 @@ impl Reach {
         }
         let raw = self.manifest.raw.get("sandbox");
         let told = |key: &str| key.ends_with("_paths");
-        for key in loosened.into_iter().filter(|key| !told(key)) {
+        let allowed = |key: &str| !self.excess.iter().any(|excess| excess.key == key);
+        for key in loosened.into_iter().filter(|key| !told(key) && !allowed(key)) {
             if let Some(value) = raw.and_then(|sandbox| sandbox.get(key)) {
                 beyond.push(format!("sandbox.{key} {value}"));
             } else if ours.name == theirs.name {
@@ -203,6 +227,10 @@ fn writes_itself(grant: &Grant, module: &ModuleName) -> bool {
     ];
     let mut paths = lists.into_iter().flatten().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
     paths.any(|path| Path::new(path).starts_with(&folder))
+}
+
+fn decided_by_installation(key: &str) -> bool {
+    key.ends_with("_paths") || key == "services"
 }
 
 fn units(manifest: &Manifest) -> impl Iterator<Item = &UnitName> {

@@ -132,6 +132,21 @@ fn an_edit_that_the_module_can_t_have_made_counts() {
 }
 
 #[test]
+fn a_setting_that_loosens_the_profile_is_not_granted_by_an_installation() {
+    let (root, source) = (two_files(), Source::new());
+    source
+        .put(&writer("1.0.0", &["/etc/own"]).sandbox("private_network", json!(false)).sandbox("tasks_max", json!(600)));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+    assert_eq!(module(&record, "writer")["result"]["network"], false);
+    assert_eq!(module(&record, "writer")["ungranted"], json!(["sandbox.private_network false"]));
+    root.updates(&["sandbox", "grant", "writer", "--yes"]).expect(0);
+    let (_, record) = root.run(&["--no-sync"]);
+    assert_eq!(module(&record, "writer")["ungranted"], Value::Null);
+}
+
+#[test]
 fn what_local_settings_say_needs_no_further_word() {
     let (root, source) = (two_files(), Source::new());
     source.put(&writer("1.0.0", &["/etc/own"]));

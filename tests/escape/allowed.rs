@@ -10,6 +10,7 @@ pub const ALLOWED: &[(&str, &str, &str)] = &[
     ("66e", "network", NETWORK),
     ("67", "network", "names are resolved over UDP"),
     ("68b", "network", NETWORK),
+    ("73b", "network", "clients talk to services over sockets that are files; one that the module sees it can talk to"),
     ("70a", "network", "the C library asks by it which addresses the machine has before it resolves a name"),
 ];
 

@@ -52,15 +52,22 @@ pub fn report(record: &Value, name: &str, root: &Path) -> Value {
     normal(module.unwrap_or_else(|| panic!("{name} is not in {record:#}")), root)
 }
 
-/// Log lines as `LEVEL source: text`, of what `logs --json` prints.
+/// Log lines as `LEVEL source: text`, of what `logs --json` prints; equal ones in a row are one with their number.
 pub fn log(lines: &Value, root: &Path) -> Vec<String> {
     let lines = lines.as_array().expect("logs are a list");
     let text = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
-    lines
+    let lines: Vec<String> = lines
         .iter()
         .map(|line| {
             let message = normal_text(&text(line, "message"), root);
             format!("{} {}: {message}", text(line, "level"), text(line, "source"))
+        })
+        .collect();
+    let repeated = lines.chunk_by(|one, next| one == next);
+    repeated
+        .map(|same| match same.len() {
+            1 => same[0].clone(),
+            times => format!("{times} times: {}", same[0]),
         })
         .collect()
 }

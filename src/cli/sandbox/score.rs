@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use updates::profile::{Exposure, Profile, assess, exposure, unit};
 use updates::record::ExitStatus;
+use updates::supervisor::{Holding, holding};
 use updates_protocol::ModuleName;
 use wait_timeout::ChildExt;
 
@@ -30,8 +31,8 @@ pub fn score(session: &Session<'_>, modules: &[ModuleName]) -> Result<ExitStatus
         .into_iter()
         .map(|module| Scored {
             profile: module.manifest.sandbox.profile.as_ref().map_or("default", |name| name.as_str()).to_owned(),
-            result: match profiles.resolve(&module.manifest) {
-                Ok(profile) => Ok((exposure(&assess(&profile)), systemd(&profile))),
+            result: match holding(&session.layout, &profiles, &module) {
+                Ok(Holding { profile, .. }) => Ok((exposure(&assess(&profile)), systemd(&profile))),
                 Err(error) => Err(error.to_string()),
             },
             module: module.name,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use updates::catalog::Installed;
 use updates::profile::{Origin, Profile, assess, exposure};
 use updates::record::ExitStatus;
+use updates::supervisor::{Holding, holding};
 use updates_protocol::ModuleName;
 
 use super::explain::{Explanation, Local, Source, Statement, explain};
@@ -17,13 +18,13 @@ use crate::cli::table::table;
 
 /// `updates sandbox show`
 pub fn show(session: &Session<'_>, name: &ModuleName) -> Result<ExitStatus, CliError> {
-    let Some(module) = installed(session, std::slice::from_ref(name))?.pop() else {
+    let Some(mut module) = installed(session, std::slice::from_ref(name))?.pop() else {
         return Err(CliError::NotFound(format!("no module {name} is installed; see: updates list")));
     };
     let profiles = profiles(session)?;
-    let profile = profiles.resolve(&module.manifest).map_err(|error| CliError::NotFound(error.to_string()))?;
-    let named = profiles.named(&module.manifest).map_err(|error| CliError::NotFound(error.to_string()))?;
-    let excess = named.beyond(&module.manifest).map_err(|error| CliError::NotFound(error.to_string()))?;
+    let holding = holding(&session.layout, &profiles, &module);
+    let Holding { manifest, profile, ungranted } = holding.map_err(|error| CliError::NotFound(error.to_string()))?;
+    module.manifest = manifest;
     let local = local(session, name);
     let explanation = explain(&module, &profile, local.as_ref());
     let json = json!({
@@ -37,15 +38,17 @@ pub fn show(session: &Session<'_>, name: &ModuleName) -> Result<ExitStatus, CliE
         "reach": statements(&explanation.reach),
         "use": statements(&explanation.use_up),
         "best_effort": profile.best_effort.iter().map(|each| each.as_str()).collect::<Vec<_>>(),
-        "beyond_profile": excess,
+        "ungranted": ungranted,
     });
     session.print(&json, || {
         let painter = session.painter();
         let mut text = head(&module, &profile, &painter);
         text.push_str(&body(&explanation, &painter));
-        for excess in &excess {
-            let line = format!("{} {} (allowed beforehand: {})", excess.key, excess.asked, excess.allowed);
-            text.push_str(&format!("{} {}\n", painter.paint(Tone::Warn, "beyond its profile:"), printable(&line)));
+        for asked in &ungranted {
+            text.push_str(&format!("{} {}\n", painter.paint(Tone::Warn, "asked for, not granted:"), printable(asked)));
+        }
+        if !ungranted.is_empty() {
+            text.push_str(&format!("to allow it: updates sandbox grant {}\n", module.name));
         }
         text
     })?;

@@ -22,6 +22,8 @@ const SHM_EXEC: u32 = 0o100_000;
 const ORDINARY_SCHEDULING: [u32; 3] = [0, 3, 5];
 const RESET_ON_FORK: u32 = 0x4000_0000;
 const AF_UNIX: u32 = 1;
+const AF_NETLINK: u32 = 16;
+const NETLINK_ROUTE: u32 = 0;
 const IPPROTO_MPTCP: u32 = 262;
 const MSG_FASTOPEN: u32 = 0x2000_0000;
 
@@ -47,6 +49,8 @@ pub struct Restrictions {
     pub memory_deny_write_execute: bool,
     /// TCP ports are restricted elsewhere; ways of connecting that are not asked there are closed.
     pub tcp_ports: bool,
+    /// Of netlink(7) only questions about routes and addresses.
+    pub netlink: bool,
 }
 
 /// What becomes of a call.
@@ -103,9 +107,11 @@ impl Restrictions {
             "socket" => {
                 let values = self.address_families.iter().map(|family| family.number()).collect();
                 refuse(EAFNOSUPPORT, &[(0, Test::NoneOf { ignore: 0, values })]);
-                // Landlock asks about ports for TCP alone.
-                if self.tcp_ports {
-                    refuse(EPROTONOSUPPORT, &[(2, Test::Is(IPPROTO_MPTCP))]);
+                // Landlock asks about ports for TCP alone, and filters of packets see several connections in one of these.
+                refuse(EPROTONOSUPPORT, &[(2, Test::Is(IPPROTO_MPTCP))]);
+                if self.netlink {
+                    let others = Test::NoneOf { ignore: 0, values: vec![NETLINK_ROUTE] };
+                    refuse(EPROTONOSUPPORT, &[(0, Test::Is(AF_NETLINK)), (2, others)]);
                 }
             }
             "socketpair" => refuse(EAFNOSUPPORT, &[(0, Test::NoneOf { ignore: 0, values: vec![AF_UNIX] })]),
@@ -123,6 +129,8 @@ impl Restrictions {
             }
             // Its policy lies behind a pointer, and there is nothing to fall back to for deadlines.
             "sched_setattr" if self.realtime => return Verdict::Refuse(EPERM),
+            // Of its own limits; those of another process, init's among them, are nobody's to change.
+            "prlimit64" => refuse(EPERM, &[(0, Test::NoneOf { ignore: 0, values: vec![0] })]),
             // Asking for the present one is no change.
             "personality" if self.lock_personality => {
                 refuse(EPERM, &[(0, Test::NoneOf { ignore: 0, values: vec![0, u32::MAX] })]);

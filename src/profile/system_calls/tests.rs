@@ -63,6 +63,7 @@ fn everything() -> Restrictions {
         lock_personality: true,
         memory_deny_write_execute: true,
         tcp_ports: true,
+        netlink: true,
     }
 }
 

@@ -95,11 +95,12 @@ impl Supervisor {
     pub fn learn(&self, options: &LearnOptions, observer: &mut dyn Observer) -> Result<Learned, LearnError> {
         let catalog = Catalog::open(&self.layout);
         let mut context = RunContext::new(self, new_run_id(), &catalog, None, options.arguments.clone())?;
-        context.check = false;
         let mut target = match &options.module {
             OneModule::Installed(name) => modules::one_installed(&context, name)?,
             OneModule::Folder(folder) => modules::one_folder(&context, folder)?,
         };
+        // Only now: finding the module must write nothing, but the module itself may change whatever it sees.
+        context.check = false;
         let choices = modules::profiles(self).shipped();
         target.profile = open(target.profile, &choices, options.private_network);
         Learning { context: &context, target: &target, choices: &choices }.run(observer)
