@@ -106,6 +106,13 @@ impl Allowance {
     }
 }
 
+impl Allowance {
+    /// Whether a manifest may have sockets of the family called `name`, as `AF_UNIX`.
+    pub fn has_family(&self, name: &str) -> bool {
+        self.families.iter().any(|family| family.as_str() == name)
+    }
+}
+
 impl Profile {
     /// What `manifest` asks for beyond this profile, which is the one that it names, and beyond what it allows. Nothing:
     /// the module may have what it asks for without a person's yes.

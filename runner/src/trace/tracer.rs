@@ -146,8 +146,8 @@ impl Tracer {
     fn ended(&mut self, pending: Pending, result: i64) {
         let error = i32::try_from(result.saturating_neg()).ok().filter(|error| (1..4096).contains(error));
         match error {
-            None | Some(libc::EINPROGRESS) if pending.when == When::Always => self.tell(pending, None),
-            None | Some(libc::EINPROGRESS) => {}
+            None if pending.when == When::Always => self.tell(pending, None),
+            None => {}
             Some(error) => {
                 let absent = error == libc::ENOENT && pending.objects.iter().any(|object| object.path.is_some());
                 if REFUSALS.contains(&error) || absent || pending.network {

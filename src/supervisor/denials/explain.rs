@@ -172,7 +172,9 @@ fn replaces(call: &TracedCall, machine: &OnMachine, mount: &Path) -> Explanation
 }
 
 fn network(rules: &Rules<'_>, call: &TracedCall, about: &str, error: &str) -> Option<Explanation> {
-    let unreachable = ["ENETUNREACH", "ECONNREFUSED", "EADDRNOTAVAIL", "EHOSTUNREACH", "ENETDOWN"].contains(&error);
+    // A connection that is being made to the own loopback, where nobody listens, fails where no call shows it.
+    let unreachable =
+        ["ENETUNREACH", "ECONNREFUSED", "EADDRNOTAVAIL", "EHOSTUNREACH", "ENETDOWN", "EINPROGRESS"].contains(&error);
     if unreachable && rules.plan.private_network {
         let why = format!("the profile {} has no network but a loopback of its own", rules.profile.name);
         return Some(Explanation {
@@ -184,8 +186,8 @@ fn network(rules: &Rules<'_>, call: &TracedCall, about: &str, error: &str) -> Op
     if unreachable {
         return None; // the network's own answer
     }
-    if call.call == "socket" && error == "EAFNOSUPPORT" && rules.plan.system_call_filter.is_none() {
-        return None; // this kernel has no such family
+    if call.call == "socket" && error == "EAFNOSUPPORT" {
+        return family(rules, about);
     }
     let landlock = rules.plan.landlock.as_ref();
     let closed = match call.call.as_str() {
@@ -203,6 +205,19 @@ fn network(rules: &Rules<'_>, call: &TracedCall, about: &str, error: &str) -> Op
         return Some(nothing("landlock", "abstract sockets of the machine are out of reach".to_owned()));
     }
     plain(rules, call, error)
+}
+
+fn family(rules: &Rules<'_>, about: &str) -> Option<Explanation> {
+    let leaves = |profile: &Profile| profile.restrict_address_families.iter().any(|family| family.as_str() == about);
+    if rules.plan.system_call_filter.is_none() || leaves(rules.profile) {
+        return None; // this kernel has no such family
+    }
+    let why = format!("the profile {} makes no sockets of {about}", rules.profile.name);
+    let allow = match rules.profile.allow.has_family(about) {
+        true => Some(json!({"sandbox": {"restrict_address_families": [about]}})),
+        false => choose(rules, leaves),
+    };
+    Some(Explanation { rule: "restrict_address_families", why, allow })
 }
 
 fn plain(rules: &Rules<'_>, call: &TracedCall, error: &str) -> Option<Explanation> {

@@ -109,6 +109,14 @@ fn each_refusal_of_the_network_has_its_rule() {
     assert_eq!(explained(&strict, "strict", &refused), Some(("private_network", network)));
     let packet = explained(&strict, "strict", &call("socket", "AF_PACKET", "EPERM"));
     assert_eq!(packet, Some(("capability_bounding_set", json!({"sandbox": {"profile": "legacy"}}))));
+    let being_made = call("connect", "tcp 127.0.0.1:80", "EINPROGRESS");
+    assert_eq!(explained(&strict, "strict", &being_made).unwrap().0, "private_network");
+    let filter = SystemCallFilter { program: String::new(), summary: String::new() };
+    let filtered = SandboxPlan { system_call_filter: Some(filter), ..strict.clone() };
+    let unix = call("socket", "AF_UNIX", "EAFNOSUPPORT");
+    let asks = json!({"sandbox": {"restrict_address_families": ["AF_UNIX"]}});
+    assert_eq!(explained(&filtered, "default", &unix), Some(("restrict_address_families", asks)));
+    assert_eq!(explained(&filtered, "network", &unix), None);
     let mut open = SandboxPlan { private_network: false, ..strict };
     assert_eq!(explained(&open, "network", &refused), None);
     open.landlock = Some(LandlockRules { connect_tcp: Some(vec![443]), ..LandlockRules::default() });

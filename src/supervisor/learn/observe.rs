@@ -42,6 +42,8 @@ pub(super) struct Needs {
     /// Addresses it used.
     pub(super) network: BTreeSet<String>,
     pub(super) capabilities: BTreeSet<String>,
+    /// Whether it listened on or talked to a local socket.
+    pub(super) unix_sockets: bool,
     /// A socket of the machine's that it looked for.
     pub(super) bus: Option<PathBuf>,
     /// Whether it read what is not for everybody.
@@ -73,8 +75,9 @@ pub(super) fn observe(
     for call in calls {
         let machine = call.path.as_deref().map(|path| (ground.look)(Path::new(path)));
         let hidden = machine.as_ref().is_some_and(|machine| is_hidden(ground.rules.plan, machine));
-        match &call.error {
-            None if !hidden => needs.went_through(ground, call, left),
+        match call.error.as_deref() {
+            // A connection that is being made was not refused.
+            None | Some("EINPROGRESS") if !hidden => needs.went_through(ground, call, left),
             _ => needs.was_refused(ground, call, machine),
         }
     }
@@ -101,6 +104,9 @@ impl Needs {
         if let Some(name) = by_right(call) {
             self.capabilities.insert(name.to_owned());
         }
+        // The C library makes such sockets for services that are not there; only one that is used is needed.
+        let local = call.path.is_some() || call.about.as_deref().is_some_and(|about| about.starts_with("unix"));
+        self.unix_sockets |= local && ["bind", "connect"].contains(&call.call.as_str());
         let Some(path) = &call.path else {
             if let Some(address) = call.about.as_ref().filter(|about| is_outside(about)) {
                 self.network.insert(address.clone());

@@ -111,7 +111,11 @@ impl Supervisor {
 fn open(profile: Profile, choices: &[Profile], private_network: bool) -> Profile {
     // Names are resolved through files in /run.
     let online = choices.iter().filter(|choice| !private_network && choice.name.as_ref() == "network");
+    let mut families: Vec<_> = choices.iter().flat_map(|choice| choice.restrict_address_families.clone()).collect();
+    families.sort();
+    families.dedup();
     Profile {
+        restrict_address_families: families,
         read_only_paths: online.flat_map(|choice| choice.read_only_paths.clone()).collect(),
         read_write_paths: Vec::new(),
         volatile_paths: Vec::new(),

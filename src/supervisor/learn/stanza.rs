@@ -54,6 +54,9 @@ pub struct SandboxStanza {
     /// Units that it asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
+    /// Families of sockets that the profile leaves out and allows to be asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restrict_address_families: Vec<String>,
 }
 
 /// The database of installed packages: who writes it is a package manager.
@@ -97,9 +100,19 @@ pub(super) fn stanza(needs: Needs, choices: &[Profile]) -> (Stanza, Vec<Refused>
             profile: profile.name.to_string(),
             read_only_paths: read.iter().map(ToString::to_string).collect(),
             services: needs.services.into_iter().collect(),
+            restrict_address_families: match needs.unix_sockets && !makes(profile, UNIX) {
+                true => vec![UNIX.to_owned()],
+                false => Vec::new(),
+            },
         },
     };
     (stanza, needs.refused.into_iter().collect(), notes.into_iter().collect())
+}
+
+const UNIX: &str = "AF_UNIX";
+
+fn makes(profile: &Profile, family: &str) -> bool {
+    profile.restrict_address_families.iter().any(|known| known.as_str() == family)
 }
 
 fn fits(profile: &Profile, needs: &Needs) -> bool {
@@ -116,6 +129,7 @@ fn fits(profile: &Profile, needs: &Needs) -> bool {
         && needs.capabilities.iter().all(holds)
         && needs.bus.as_deref().is_none_or(open)
         && (!packages || volatile)
+        && (!needs.unix_sockets || makes(profile, UNIX) || profile.allow.has_family(UNIX))
         && !(alone && (needs.private || !needs.changed.is_empty()))
 }
 
@@ -145,6 +159,7 @@ mod tests {
             (Needs { private: true, ..Needs::default() }, "default"),
             (Needs { changed: [changed("/etc/a.conf", false)].into(), ..Needs::default() }, "default"),
             (Needs { network: network(), ..Needs::default() }, "network"),
+            (Needs { unix_sockets: true, ..Needs::default() }, "default"),
             (Needs { capabilities: ["CAP_CHOWN".to_owned()].into(), ..Needs::default() }, "default"),
             (Needs { capabilities: ["CAP_SETUID".to_owned()].into(), ..Needs::default() }, "package-manager"),
             (Needs { capabilities: ["CAP_NET_ADMIN".to_owned()].into(), ..Needs::default() }, "legacy"),
