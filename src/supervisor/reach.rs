@@ -169,12 +169,19 @@ impl Reach {
         if ours.name != theirs.name && !loosened.is_empty() {
             beyond.push(format!("the profile {} instead of {}", ours.name, theirs.name));
         }
+        // Whoever was granted a folder was not granted what the profile hides in it.
+        let opens = |granted: &DeclaredPath, path: &DeclaredPath| {
+            let between = |hidden: &DeclaredPath| hidden.is_within(granted) && path.is_within(hidden);
+            granted.as_path() == path.as_path()
+                || (path.is_within(granted) && !theirs.inaccessible_paths.iter().any(between))
+        };
         let within = |path: &DeclaredPath, held: &[&[DeclaredPath]]| {
-            held.iter().copied().flatten().any(|granted| path.is_within(granted))
+            held.iter().copied().flatten().any(|granted| opens(granted, path))
         };
         let exceeds = |key: &str, path: &DeclaredPath| {
             let path = path.to_string();
-            self.excess.iter().any(|excess| excess.key == key && excess.asked == path)
+            let keys = [key, "inaccessible_paths"];
+            self.excess.iter().any(|excess| keys.contains(&excess.key.as_str()) && excess.asked == path)
         };
         let writable: [&[DeclaredPath]; 2] = [&theirs.read_write_paths, &theirs.volatile_paths];
         for path in self.manifest.declared_paths().filter(|path| !within(path, &writable)) {
@@ -193,6 +200,13 @@ impl Reach {
         for path in request.read_only_paths.iter().filter(|path| is_hidden(theirs, path.as_path())) {
             if !within(path, &seen) && exceeds("read_only_paths", path) {
                 beyond.push(format!("to read {path}"));
+            }
+        }
+        let hidden = theirs.inaccessible_paths.iter().filter(|_| ours.name == theirs.name);
+        for path in hidden.filter(|path| !ours.inaccessible_paths.contains(path)) {
+            let told = self.manifest.declared_paths().chain(&request.volatile_paths);
+            if !told.into_iter().any(|told| told.as_path() == path.as_path()) {
+                beyond.push(format!("to see {path}")); // it hid this from itself before
             }
         }
         for unit in units(&self.manifest).filter(|unit| !units(&granted.manifest).any(|held| held == *unit)) {

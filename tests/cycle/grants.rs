@@ -173,3 +173,47 @@ fn a_list_of_grants_that_can_t_be_read_stops_that_module_alone_and_says_the_way_
     let message = module(&record, "writer")["message"].as_str().unwrap();
     assert!(message.contains("grants/writer.json") && message.contains("remove it"), "{message}");
 }
+
+#[test]
+fn what_is_hidden_inside_of_a_granted_folder_is_asked_for_like_anything_else() {
+    let code = r#"
+import pathlib
+def main(args=None):
+    try:
+        return {"success": True, "read": pathlib.Path("/etc/ssl/private/own.key").read_text()}
+    except OSError:
+        return {"success": True, "read": None}
+"#;
+    let certificates = |version: &str| Module::python("certificates", version, code);
+    for more in [
+        certificates("2.0.0").declares(&["/etc/ssl", "/etc/ssl/private"]),
+        certificates("2.0.0").declares(&["/etc/ssl"]).sandbox("read_only_paths", json!(["/etc/ssl/private/own.key"])),
+        certificates("2.0.0").declares(&["/etc/ssl/private/own.key"]),
+    ] {
+        let (root, source) = (Root::new(), Source::new());
+        root.write("/etc/ssl/private/own.key", "secret");
+        source.put(&certificates("1.0.0").declares(&["/etc/ssl"]));
+        source.commit();
+        let (_, record) = root.run(&["--source", source.path()]);
+        assert_eq!(module(&record, "certificates")["result"]["read"], Value::Null);
+        source.put(&more);
+        source.commit();
+        let (_, record) = root.run(&["--source", source.path()]);
+        assert_eq!(module(&record, "certificates")["result"]["read"], Value::Null);
+        assert_eq!(changes(&record), ["certificates: waiting 1.0.0 -> 2.0.0"]);
+    }
+}
+
+#[test]
+fn what_a_module_hid_from_itself_stays_hidden_until_a_person_agrees() {
+    let (root, source) = (two_files(), Source::new());
+    let hiding = writer("1.0.0", &["/etc/own"]).sandbox("inaccessible_paths", json!(["/srv/private"]));
+    source.put(&hiding);
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.put(&writer("2.0.0", &["/etc/own"]));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(changes(&record), ["writer: waiting 1.0.0 -> 2.0.0"]);
+    assert_eq!(record["updates"][0]["notes"], json!(["to see /srv/private"]));
+}
