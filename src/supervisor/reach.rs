@@ -103,7 +103,8 @@ impl Granter<'_> {
         // noted before the module runs: the edit itself may be what opens the folder.
         if !grants.iter().any(|grant| writes_itself(grant, &module.name)) {
             let stands = self.first_grant(&module.name, &module.document);
-            if !grants.iter().any(|grant| grant.says_the_same(&stands)) {
+            let is_new = !grants.iter().any(|grant| grant.says_the_same(&stands));
+            if is_new && self.is_shipped_within(module, &grants) {
                 grants.push(stands);
             }
         }
@@ -113,6 +114,18 @@ impl Granter<'_> {
             }
         }
         Ok(grants)
+    }
+
+    // Whether the shipped version asks for no more than was granted when local settings are left aside: they may cover an
+    // ask, and one that nobody saw is no grant when they go. An edit on top of such a version is not told apart from it.
+    fn is_shipped_within(&self, module: &Installed, grants: &[Grant]) -> bool {
+        let Some(shipped) = &module.shipped else { return true };
+        let reach = |grant: &Grant| {
+            let (manifest, _) = Manifest::from_object(grant.imposed_on(shipped), &module.name).ok()?;
+            Reach::of(manifest, self.profiles).ok()
+        };
+        let Some(asked) = reach(&self.first_grant(&module.name, shipped)) else { return false };
+        grants.iter().filter_map(reach).any(|granted| asked.beyond(&granted).is_empty())
     }
 
     // Paths, units and the profile itself are what an installation decides. A setting that goes further than the profile

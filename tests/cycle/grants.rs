@@ -217,3 +217,43 @@ fn what_a_module_hid_from_itself_stays_hidden_until_a_person_agrees() {
     assert_eq!(changes(&record), ["writer: waiting 1.0.0 -> 2.0.0"]);
     assert_eq!(record["updates"][0]["notes"], json!(["to see /srv/private"]));
 }
+
+#[test]
+fn what_local_settings_hid_from_sight_was_not_granted() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    let patch = "/etc/updates/modules.d/writer.json";
+    root.write(patch, json!({"configuration": {"backup_paths": ["/etc/own"]}}).to_string());
+    source.put(&writer("2.0.0", &["/etc/own", "/etc/other"]));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+    std::fs::remove_file(root.path().join(&patch[1..])).unwrap();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+    assert_eq!(module(&record, "writer")["ungranted"], json!(["to write /etc/other"]));
+}
+
+#[test]
+fn a_person_agrees_to_what_was_shown_and_not_to_what_local_settings_covered() {
+    let (root, source) = (two_files(), Source::new());
+    root.write("/etc/third", "");
+    root.write("/etc/updates/config.toml", format!("[source]\nurl = {:?}\n", source.path()));
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&[]).0.expect(0);
+    let patch = "/etc/updates/modules.d/writer.json";
+    root.write(patch, json!({"configuration": {"backup_paths": ["/etc/own"]}}).to_string());
+    source.put(&writer("2.0.0", &["/etc/own", "/etc/other"]).sandbox("profile", json!("network")));
+    source.commit();
+    root.run(&[]);
+    let shown = root.updates(&["sandbox", "grant", "writer", "--yes"]);
+    shown.expect(0);
+    assert!(shown.stdout.contains("network") && !shown.stdout.contains("/etc/other"), "{}", shown.stdout);
+    std::fs::remove_file(root.path().join(&patch[1..])).unwrap();
+    let (_, record) = root.run(&[]);
+    assert_eq!(changes(&record), ["writer: waiting 1.0.0 -> 2.0.0"]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+}
