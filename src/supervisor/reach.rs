@@ -265,8 +265,8 @@ fn units(manifest: &Manifest) -> impl Iterator<Item = &UnitName> {
 }
 
 // Most of the machine is readable anyway, so that naming it takes nothing; a path inside a writable one is only closed.
-fn is_hidden(granted: &Profile, path: &Path) -> bool {
-    const OWN: [&str; 7] = ["/run", "/tmp", "/var/tmp", "/root", "/home", "/proc", "/sys"];
+pub(super) fn is_hidden(granted: &Profile, path: &Path) -> bool {
+    const OWN: [&str; 8] = ["/run", "/tmp", "/var/tmp", "/root", "/home", "/dev", "/proc", "/sys"];
     let inside = |place: &Path| path.starts_with(place) || place.starts_with(path);
     OWN.iter().any(|own| inside(Path::new(own)))
         || granted.inaccessible_paths.iter().any(|hidden| inside(hidden.as_path()))

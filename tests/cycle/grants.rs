@@ -257,3 +257,32 @@ fn a_person_agrees_to_what_was_shown_and_not_to_what_local_settings_covered() {
     assert_eq!(changes(&record), ["writer: waiting 1.0.0 -> 2.0.0"]);
     assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
 }
+
+#[test]
+fn a_link_is_no_way_around_the_question() {
+    let code = r#"
+import pathlib
+def main(args=None):
+    found = {}
+    for path in ("/srv/link/secret", "/run/service/secret"):
+        try:
+            found[path] = pathlib.Path(path).read_text()
+        except OSError:
+            pass
+    return {"success": True, "read": found}
+"#;
+    let (root, source) = (Root::new(), Source::new());
+    root.write("/run/service/secret", "secret");
+    root.write("/srv/keep", "");
+    std::os::unix::fs::symlink("/run/service", root.path().join("srv/link")).unwrap();
+    source.put(&Module::python("reader", "1.0.0", code));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.put(&Module::python("reader", "2.0.0", code).sandbox("read_only_paths", json!(["/srv/link/secret"])));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(module(&record, "reader")["result"], Value::Null);
+    let message = module(&record, "reader")["message"].as_str().unwrap();
+    assert!(message.contains("/srv/link/secret leads to /run/service/secret, which is hidden"), "{message}");
+    assert_eq!(root.installed_version("reader"), "1.0.0");
+}
