@@ -232,25 +232,27 @@ fn a_read_only_path_follows_links_of_the_machine_but_none_that_the_module_made()
 #[test]
 fn what_is_closed_below_a_writable_directory_can_not_be_moved_aside() {
     let mut module = look(
-        r#"cd "$STATE_DIRECTORY"; mv a x; mv a/b a/y; rm -f a/b/secret; mv p x; rmdir p/q/shown
+        r#"cd "$STATE_DIRECTORY"; mv a x; mv a/b a/y; rm -f a/b/secret; mv p x; rmdir p/q/shown; mv t x
            cat a/b/secret p/q/shown/file; mkdir a/b/new && mv a/b/new a/b/newer && echo still writable"#,
     );
     let state = module.state();
     fs::create_dir_all(state.join("a/b")).unwrap();
     fs::create_dir_all(state.join("p/q/shown")).unwrap();
+    fs::create_dir_all(state.join("t/covered")).unwrap();
     fs::write(state.join("a/b/secret"), "seen\n").unwrap();
     fs::write(module.folder.path().join("code/file"), "read\n").unwrap();
     let code = module.folder.path().join("code");
     module.plan().mounts.extend([
         Mount::Inaccessible { target: state.join("a/b/secret") },
         Mount::Inaccessible { target: state.join("a/b/missing/deeper") },
+        Mount::Tmpfs { target: state.join("t/covered"), size: 1 << 20, mode: 0o711 },
         bind(&code, &state.join("p/q/shown"), Access::ReadOnly),
     ]);
     let run = module.run().succeeded();
     let lines = run.stdout();
-    assert!(lines[..5].iter().all(|line| line.contains("busy")), "{lines:?}");
-    assert!(lines[5].contains("Permission denied"), "{lines:?}");
-    assert_eq!(lines[6..], ["read", "still writable"]);
+    assert!(lines[..6].iter().all(|line| line.contains("busy")), "{lines:?}");
+    assert!(lines[6].contains("Permission denied"), "{lines:?}");
+    assert_eq!(lines[7..], ["read", "still writable"]);
     assert_eq!(fs::read_to_string(state.join("a/b/secret")).unwrap(), "seen\n");
 }
 

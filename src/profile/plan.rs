@@ -19,6 +19,9 @@ pub const SDK: &str = "/run/updates/sdk";
 /// What the sandbox has of its own, or has no use for.
 const OWN: [&str; 5] = ["proc", "dev", "tmp", "run", "lost+found"];
 const HOMES: [&str; 2] = ["/root", "/home"];
+/// Windows into the kernel that user 0 may read without any capability: what it traces, what its drivers see, and what it
+/// kept of a crash. They are mounts, and a machine has only some of them.
+const KERNEL: [&str; 3] = ["/sys/fs/pstore", "/sys/kernel/debug", "/sys/kernel/tracing"];
 /// Size of `/run`, in bytes.
 const RUN_SIZE: u64 = 16 << 20;
 
@@ -177,6 +180,9 @@ fn imposed(tree: &mut Tree, input: &PlanInput) {
         tree.bind(source, target, Access::ReadOnly);
     }
     let last = last_targets(input);
+    for window in KERNEL {
+        tree.hide(Path::new(window), &last);
+    }
     // The machine lies at `/`; its directory must not be seen a second time under its own name, unprotected.
     if let Machine::Root(root) = &input.machine {
         tree.hide(root, &last);

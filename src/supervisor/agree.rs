@@ -61,7 +61,9 @@ impl Supervisor {
             && matches!(compare(Some(&entry), &manifest), Decision::Update { .. })
         {
             let more = granter.newly_asked(Some(&entry), &manifest)?;
-            let grant = Grant::of(&manifest.raw, GrantedBy::Person);
+            // With the local settings, as it was judged: what they cover was not shown.
+            let grant =
+                Grant::of(&catalog.effective(module, &manifest.raw).map_err(ReachError::from)?.raw, GrantedBy::Person);
             asks.push(Ask { version: grant.version.clone(), installed: false, more, grant });
         }
         asks.retain(|ask| !ask.more.is_empty());

@@ -59,6 +59,7 @@ fn task(context: &RunContext<'_>, target: &Target) -> Task {
     let resolved = resolved.into_iter().filter(writable::Entry::is_new).map(|entry| entry.path);
     let declared = target.declared().into_iter().chain(target.profile.volatile_paths.iter().cloned());
     Task {
+        reads: target.manifest.sandbox.read_only_paths.clone(),
         module: target.manifest.name.clone(),
         priority: target.manifest.priority,
         exclusive: target.manifest.exclusive || target.profile.exclusive,

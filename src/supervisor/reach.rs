@@ -103,7 +103,8 @@ impl Granter<'_> {
         // noted before the module runs: the edit itself may be what opens the folder.
         if !grants.iter().any(|grant| writes_itself(grant, &module.name)) {
             let stands = self.first_grant(&module.name, &module.document);
-            if !grants.iter().any(|grant| grant.says_the_same(&stands)) {
+            let is_new = !grants.iter().any(|grant| grant.says_the_same(&stands));
+            if is_new && self.is_shipped_within(module, &grants) {
                 grants.push(stands);
             }
         }
@@ -113,6 +114,18 @@ impl Granter<'_> {
             }
         }
         Ok(grants)
+    }
+
+    // Whether the shipped version asks for no more than was granted when local settings are left aside: they may cover an
+    // ask, and one that nobody saw is no grant when they go. An edit on top of such a version is not told apart from it.
+    fn is_shipped_within(&self, module: &Installed, grants: &[Grant]) -> bool {
+        let Some(shipped) = &module.shipped else { return true };
+        let reach = |grant: &Grant| {
+            let (manifest, _) = Manifest::from_object(grant.imposed_on(shipped), &module.name).ok()?;
+            Reach::of(manifest, self.profiles).ok()
+        };
+        let Some(asked) = reach(&self.first_grant(&module.name, shipped)) else { return false };
+        grants.iter().filter_map(reach).any(|granted| asked.beyond(&granted).is_empty())
     }
 
     // Paths, units and the profile itself are what an installation decides. A setting that goes further than the profile
@@ -169,12 +182,19 @@ impl Reach {
         if ours.name != theirs.name && !loosened.is_empty() {
             beyond.push(format!("the profile {} instead of {}", ours.name, theirs.name));
         }
+        // Whoever was granted a folder was not granted what the profile hides in it.
+        let opens = |granted: &DeclaredPath, path: &DeclaredPath| {
+            let between = |hidden: &DeclaredPath| hidden.is_within(granted) && path.is_within(hidden);
+            granted.as_path() == path.as_path()
+                || (path.is_within(granted) && !theirs.inaccessible_paths.iter().any(between))
+        };
         let within = |path: &DeclaredPath, held: &[&[DeclaredPath]]| {
-            held.iter().copied().flatten().any(|granted| path.is_within(granted))
+            held.iter().copied().flatten().any(|granted| opens(granted, path))
         };
         let exceeds = |key: &str, path: &DeclaredPath| {
             let path = path.to_string();
-            self.excess.iter().any(|excess| excess.key == key && excess.asked == path)
+            let keys = [key, "inaccessible_paths"];
+            self.excess.iter().any(|excess| keys.contains(&excess.key.as_str()) && excess.asked == path)
         };
         let writable: [&[DeclaredPath]; 2] = [&theirs.read_write_paths, &theirs.volatile_paths];
         for path in self.manifest.declared_paths().filter(|path| !within(path, &writable)) {
@@ -193,6 +213,13 @@ impl Reach {
         for path in request.read_only_paths.iter().filter(|path| is_hidden(theirs, path.as_path())) {
             if !within(path, &seen) && exceeds("read_only_paths", path) {
                 beyond.push(format!("to read {path}"));
+            }
+        }
+        let hidden = theirs.inaccessible_paths.iter().filter(|_| ours.name == theirs.name);
+        for path in hidden.filter(|path| !ours.inaccessible_paths.contains(path)) {
+            let told = self.manifest.declared_paths().chain(&request.volatile_paths);
+            if !told.into_iter().any(|told| told.as_path() == path.as_path()) {
+                beyond.push(format!("to see {path}")); // it hid this from itself before
             }
         }
         for unit in units(&self.manifest).filter(|unit| !units(&granted.manifest).any(|held| held == *unit)) {
@@ -238,8 +265,8 @@ fn units(manifest: &Manifest) -> impl Iterator<Item = &UnitName> {
 }
 
 // Most of the machine is readable anyway, so that naming it takes nothing; a path inside a writable one is only closed.
-fn is_hidden(granted: &Profile, path: &Path) -> bool {
-    const OWN: [&str; 7] = ["/run", "/tmp", "/var/tmp", "/root", "/home", "/proc", "/sys"];
+pub(super) fn is_hidden(granted: &Profile, path: &Path) -> bool {
+    const OWN: [&str; 8] = ["/run", "/tmp", "/var/tmp", "/root", "/home", "/dev", "/proc", "/sys"];
     let inside = |place: &Path| path.starts_with(place) || place.starts_with(path);
     OWN.iter().any(|own| inside(Path::new(own)))
         || granted.inaccessible_paths.iter().any(|hidden| inside(hidden.as_path()))

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{Identity, ModuleName, SandboxPlan};
+use updates_protocol::{DeclaredPath, Identity, ModuleName, SandboxPlan};
 
 use super::RunContext;
+use super::reach::is_hidden;
 use super::target::Target;
+use super::view::View;
 use super::volatile::Volatile;
-use super::writable::{Entry, EntryState};
+use super::writable::{Entry, EntryState, own_place};
 use crate::config::{Layout, Machine};
 use crate::fs::PathError;
 use crate::process::CgroupLimits;
@@ -22,6 +24,18 @@ pub(super) enum PlanError {
     /// The profile's user is not there.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A path to be read is another name of one that is hidden.
+    #[error(
+        "sandbox.read_only_paths: {path} leads to {}, which is hidden or holds what is; name that one, so that it can be \
+         granted",
+        real.display()
+    )]
+    Hidden {
+        /// As the module names it.
+        path: DeclaredPath,
+        /// The same place without a link.
+        real: PathBuf,
+    },
 }
 
 /// The limits that a cgroup enforces.
@@ -42,6 +56,7 @@ pub(super) fn plan(
 ) -> Result<SandboxPlan, PlanError> {
     let layout = &context.supervisor.layout;
     let machine = layout.machine();
+    refuse_detours(&target.profile, &target.manifest.sandbox.read_only_paths, &View::new(machine.clone()))?;
     let there = |place: &Place| place.source.symlink_metadata().is_ok_and(|found| !found.is_symlink());
     let declared = writable
         .iter()
@@ -79,6 +94,17 @@ pub(super) fn plan(
         machine,
     };
     Ok(resolve(&target.profile, &input))
+}
+
+// A grant is of a name. A link would make it one of whatever it leads to, and another module may have made the link.
+fn refuse_detours(profile: &Profile, paths: &[DeclaredPath], view: &View) -> Result<(), PlanError> {
+    for path in paths {
+        let real = view.resolve(path.as_path());
+        if real != path.as_path() && (is_hidden(profile, &real) || own_place(&real).is_some()) {
+            return Err(PlanError::Hidden { path: path.clone(), real });
+        }
+    }
+    Ok(())
 }
 
 /// Whom a module runs as on the machine that modules see.

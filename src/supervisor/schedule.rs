@@ -16,6 +16,9 @@ pub struct Task {
     /// What it may write. Two modules that share a path never run side by side, since a rollback of one would take
     /// back what the other did.
     pub paths: Vec<DeclaredPath>,
+    /// What it asked to read. It never starts beside a module that may write there, which could lead it elsewhere by a
+    /// link after the way was looked at.
+    pub reads: Vec<DeclaredPath>,
     /// Full names of the units that it may control; shared ones keep modules apart for the same reason.
     pub units: Vec<String>,
 }
@@ -58,7 +61,9 @@ impl Schedule {
                 return None;
             }
             let shared = |other: &Task| other.units.iter().any(|unit| task.units.contains(unit));
-            if !self.running.iter().any(|other| shared(other) || overlap(&other.paths, &task.paths)) {
+            let led = |other: &Task| overlap(&other.paths, &task.reads) || overlap(&other.reads, &task.paths);
+            let in_the_way = |other: &Task| shared(other) || led(other) || overlap(&other.paths, &task.paths);
+            if !self.running.iter().any(in_the_way) {
                 return Some(index);
             }
         }
@@ -91,7 +96,7 @@ mod tests {
 
     fn task(name: &str, priority: i64, exclusive: bool, paths: &[&str]) -> Task {
         let paths = paths.iter().map(|path| DeclaredPath::new(path).unwrap()).collect();
-        Task { module: name.parse().unwrap(), priority, exclusive, paths, units: Vec::new() }
+        Task { module: name.parse().unwrap(), priority, exclusive, paths, reads: Vec::new(), units: Vec::new() }
     }
 
     fn wave(schedule: &mut Schedule) -> Vec<String> {
@@ -126,6 +131,22 @@ mod tests {
         let mut schedule = Schedule::new(tasks, 4);
         assert_eq!(wave(&mut schedule), ["a", "c"]);
         assert_eq!(wave(&mut schedule), ["b"]);
+    }
+
+    #[test]
+    fn a_module_never_starts_beside_one_that_may_write_what_it_asked_to_read() {
+        let reader = |name: &str| Task {
+            reads: vec![DeclaredPath::new("/srv/x/link/file").unwrap()],
+            ..task(name, 1, false, &[])
+        };
+        for tasks in [
+            vec![reader("a"), task("b", 1, false, &["/srv/x"]), reader("c")],
+            vec![task("a", 1, false, &["/srv/x"]), reader("b"), task("c", 1, false, &["/etc"])],
+        ] {
+            let mut schedule = Schedule::new(tasks, 4);
+            assert_eq!(wave(&mut schedule), ["a", "c"]);
+            assert_eq!(wave(&mut schedule), ["b"]);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The machine that modules see, looked at from outside: what is at a path, with its links followed inside that machine.
 //!
 //! Below `--root` a path is the root's where the root has it, and this machine's otherwise. Only for telling a person
-//! something: what is granted is decided elsewhere, and never by following links.
+//! something, and for refusing: what is granted is decided elsewhere, and never by following links.
 
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;

@@ -233,16 +233,17 @@ impl Worker<'_> {
     }
 
     /// The supervisor's own places below a folder that the module may write without a way back. They are there before it
-    /// starts, to be mounted read-only: else the module could make them in its stead.
+    /// starts, to be mounted read-only or hidden: else the module could make them in its stead.
     fn make_own_places(&self) -> Result<(), String> {
         let layout = &self.context.supervisor.layout;
         let covered = |place: &Path| {
             let volatile = self.target.profile.volatile_paths.iter();
             volatile.map(|path| layout.machine().locate(path)).any(|path| place.starts_with(path))
         };
-        let own = [layout.modules(), layout.settings()];
-        for place in own.iter().filter(|place| !self.context.check && covered(place)) {
-            create_directory(place, 0o755).map_err(|error| error.to_string())?;
+        for (place, mode) in [(layout.modules(), 0o755), (layout.settings(), 0o755), (layout.backups(), 0o700)] {
+            if !self.context.check && covered(&place) {
+                create_directory(&place, mode).map_err(|error| error.to_string())?;
+            }
         }
         Ok(())
     }

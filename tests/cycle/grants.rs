@@ -173,3 +173,116 @@ fn a_list_of_grants_that_can_t_be_read_stops_that_module_alone_and_says_the_way_
     let message = module(&record, "writer")["message"].as_str().unwrap();
     assert!(message.contains("grants/writer.json") && message.contains("remove it"), "{message}");
 }
+
+#[test]
+fn what_is_hidden_inside_of_a_granted_folder_is_asked_for_like_anything_else() {
+    let code = r#"
+import pathlib
+def main(args=None):
+    try:
+        return {"success": True, "read": pathlib.Path("/etc/ssl/private/own.key").read_text()}
+    except OSError:
+        return {"success": True, "read": None}
+"#;
+    let certificates = |version: &str| Module::python("certificates", version, code);
+    for more in [
+        certificates("2.0.0").declares(&["/etc/ssl", "/etc/ssl/private"]),
+        certificates("2.0.0").declares(&["/etc/ssl"]).sandbox("read_only_paths", json!(["/etc/ssl/private/own.key"])),
+        certificates("2.0.0").declares(&["/etc/ssl/private/own.key"]),
+    ] {
+        let (root, source) = (Root::new(), Source::new());
+        root.write("/etc/ssl/private/own.key", "secret");
+        source.put(&certificates("1.0.0").declares(&["/etc/ssl"]));
+        source.commit();
+        let (_, record) = root.run(&["--source", source.path()]);
+        assert_eq!(module(&record, "certificates")["result"]["read"], Value::Null);
+        source.put(&more);
+        source.commit();
+        let (_, record) = root.run(&["--source", source.path()]);
+        assert_eq!(module(&record, "certificates")["result"]["read"], Value::Null);
+        assert_eq!(changes(&record), ["certificates: waiting 1.0.0 -> 2.0.0"]);
+    }
+}
+
+#[test]
+fn what_a_module_hid_from_itself_stays_hidden_until_a_person_agrees() {
+    let (root, source) = (two_files(), Source::new());
+    let hiding = writer("1.0.0", &["/etc/own"]).sandbox("inaccessible_paths", json!(["/srv/private"]));
+    source.put(&hiding);
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.put(&writer("2.0.0", &["/etc/own"]));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(changes(&record), ["writer: waiting 1.0.0 -> 2.0.0"]);
+    assert_eq!(record["updates"][0]["notes"], json!(["to see /srv/private"]));
+}
+
+#[test]
+fn what_local_settings_hid_from_sight_was_not_granted() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    let patch = "/etc/updates/modules.d/writer.json";
+    root.write(patch, json!({"configuration": {"backup_paths": ["/etc/own"]}}).to_string());
+    source.put(&writer("2.0.0", &["/etc/own", "/etc/other"]));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+    std::fs::remove_file(root.path().join(&patch[1..])).unwrap();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+    assert_eq!(module(&record, "writer")["ungranted"], json!(["to write /etc/other"]));
+}
+
+#[test]
+fn a_person_agrees_to_what_was_shown_and_not_to_what_local_settings_covered() {
+    let (root, source) = (two_files(), Source::new());
+    root.write("/etc/third", "");
+    root.write("/etc/updates/config.toml", format!("[source]\nurl = {:?}\n", source.path()));
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&[]).0.expect(0);
+    let patch = "/etc/updates/modules.d/writer.json";
+    root.write(patch, json!({"configuration": {"backup_paths": ["/etc/own"]}}).to_string());
+    source.put(&writer("2.0.0", &["/etc/own", "/etc/other"]).sandbox("profile", json!("network")));
+    source.commit();
+    root.run(&[]);
+    let shown = root.updates(&["sandbox", "grant", "writer", "--yes"]);
+    shown.expect(0);
+    assert!(shown.stdout.contains("network") && !shown.stdout.contains("/etc/other"), "{}", shown.stdout);
+    std::fs::remove_file(root.path().join(&patch[1..])).unwrap();
+    let (_, record) = root.run(&[]);
+    assert_eq!(changes(&record), ["writer: waiting 1.0.0 -> 2.0.0"]);
+    assert_eq!(module(&record, "writer")["result"]["wrote"], json!(["/etc/own"]));
+}
+
+#[test]
+fn a_link_is_no_way_around_the_question() {
+    let code = r#"
+import pathlib
+def main(args=None):
+    found = {}
+    for path in ("/srv/link/secret", "/run/service/secret"):
+        try:
+            found[path] = pathlib.Path(path).read_text()
+        except OSError:
+            pass
+    return {"success": True, "read": found}
+"#;
+    let (root, source) = (Root::new(), Source::new());
+    root.write("/run/service/secret", "secret");
+    root.write("/srv/keep", "");
+    std::os::unix::fs::symlink("/run/service", root.path().join("srv/link")).unwrap();
+    source.put(&Module::python("reader", "1.0.0", code));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.put(&Module::python("reader", "2.0.0", code).sandbox("read_only_paths", json!(["/srv/link/secret"])));
+    source.commit();
+    let (_, record) = root.run(&["--source", source.path()]);
+    assert_eq!(module(&record, "reader")["result"], Value::Null);
+    let message = module(&record, "reader")["message"].as_str().unwrap();
+    assert!(message.contains("/srv/link/secret leads to /run/service/secret, which is hidden"), "{message}");
+    assert_eq!(root.installed_version("reader"), "1.0.0");
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::allowed::ALLOWED;
 use crate::outside::{Outside, plant_secrets};
-use crate::support::Root;
+use crate::support::{Module, Root};
 use crate::table::{GATED, module};
 
 /// Directories that are taken from the temporary root.
@@ -33,6 +33,42 @@ fn nothing_is_open_on_the_machine_itself() {
         }
     }
     assert!(open.is_empty(), "{} open:\n{}", open.len(), open.join("\n"));
+}
+
+#[test]
+fn a_package_manager_can_not_put_the_supervisors_places_aside() {
+    let code = r#"
+import os
+def main(args):
+    moved = []
+    for path in ["/var/lib", "/var/lib/updates", "/var/backups/updates", "/usr/local/lib", "/etc/updates"]:
+        try:
+            os.rename(path, path + ".old")
+            moved.append(path)
+        except OSError:
+            pass
+    try:
+        os.mkdir("/var/backups/updates/forged")
+        moved.append("/var/backups/updates/forged")
+    except OSError:
+        pass
+    open("/var/lib/package", "w").close()
+    return {"success": True, "moved": moved}
+"#;
+    let root = Root::new();
+    root.install(&Module::python("packages", "1", code).sandbox("profile", json!("package-manager")));
+    root.folder("/var/tmp").folder("/var/lib").folder("/var/backups");
+    // On a server nothing in /var is a mount, which could not be renamed anyway.
+    let whole = format!("mount --bind {} /var; exec \"$@\"", root.at("/var").display());
+    let ran = in_place_of_the_machine(&root, &[])
+        .args(["sh", "-euc", &whole, "sh", env!("CARGO_BIN_EXE_updates"), "runner", "packages"])
+        .env("TMPDIR", "/run")
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&ran.stdout);
+    let result: Value = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}\n{ran:?}"));
+    assert_eq!(result["moved"], json!([]), "{ran:?}");
+    assert!(root.exists("/var/lib/package"));
 }
 
 // Runs the module with the machine that is described above.

@@ -78,6 +78,8 @@ impl FileTree {
             Mount::Bind { target, access: Access::ReadOnly, .. }
             | Mount::Overlay { target, work: None, .. }
             | Mount::File { target, .. }
+            // It covers a directory of which something alone is shown, the supervisor's state among them.
+            | Mount::Tmpfs { target, .. }
             | Mount::Inaccessible { target } => self.pin_above(target)?,
             _ => {}
         }
