@@ -224,6 +224,8 @@ fn show_says_what_holds_and_who_said_so() {
         .sandbox("read_write_paths", json!(["/usr/share/unbound"]))
         .sandbox("private_network", json!(false))
         .sandbox("connect_tcp_ports", json!([53, 853]))
+        .sandbox("environment", json!({"UNBOUND_KEY": "told to nobody"}))
+        .configuration("service_name", json!("unbound"))
         .write_into(&root.at("/usr/local/lib/updates/modules"));
     root.write("/etc/updates/modules.d/unbound.json", r#"{"sandbox": {"memory_max": "3G"}}"#);
     let ran = root.updates(&["sandbox", "show", "unbound"]);
@@ -235,6 +237,8 @@ fn show_says_what_holds_and_who_said_so() {
     let json = root.updates(&["sandbox", "show", "unbound", "--json"]).json();
     assert_eq!(json["profile"], "default");
     assert_eq!(json["ungranted"], json!(["sandbox.private_network false"]));
+    let whole = root.updates(&["sandbox", "show", "unbound", "-v"]).stdout;
+    assert!(whole.contains(" /etc/letsencrypt/live ") && !whole.contains('…'), "{whole}");
 }
 
 #[test]
