@@ -242,6 +242,19 @@ fn show_says_what_holds_and_who_said_so() {
 }
 
 #[test]
+fn a_hidden_file_can_be_declared_to_be_read_without_being_written() {
+    let root = Root::new();
+    root.write("/etc/shadow", "root:*:1::::::\n");
+    Module::python("app", "1", "def main(args=None):\n    with open('/etc/shadow') as file:\n        text = file.read()\n    try:\n        open('/etc/shadow', 'a')\n    except OSError as error:\n        return {'success': True, 'read': text, 'write': error.errno}\n")
+        .sandbox("read_only_paths", json!(["/etc/shadow"]))
+        .write_into(&root.at("/usr/local/lib/updates/modules"));
+    let ran = root.updates(&["runner", "app"]);
+    ran.expect(0);
+    assert_eq!(ran.json()["read"], "root:*:1::::::\n");
+    assert_eq!(ran.json()["write"], 30, "{}", ran.stderr);
+}
+
+#[test]
 fn score_rates_each_module_and_names_the_one_that_is_not_there() {
     let root = Root::new();
     let modules = root.at("/usr/local/lib/updates/modules");
