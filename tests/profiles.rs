@@ -242,6 +242,38 @@ fn show_says_what_holds_and_who_said_so() {
 }
 
 #[test]
+fn the_report_of_a_run_accounts_for_every_restriction_of_the_profile() {
+    let root = Root::new();
+    Module::idle("app", "1").sandbox("profile", json!("strict")).write_into(&root.at("/usr/local/lib/updates/modules"));
+    root.updates(&["run", "--no-sync"]).expect(0);
+    let record = root.updates(&["show", "last", "--json"]).json();
+    let account = record["modules"][0]["attempts"][0]["enforcement"]["restrictions"].as_array().unwrap().clone();
+    let of = |name: &str| account.iter().find(|each| each["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    for name in [
+        "inaccessible_paths",
+        "protect_home",
+        "protect_proc",
+        "private_network",
+        "identity",
+        "capabilities",
+        "system_call_filter",
+        "restrict_address_families",
+        "restrict_suid_sgid",
+        "restrict_realtime",
+        "restrict_namespaces",
+        "lock_personality",
+        "memory_deny_write_execute",
+        "landlock",
+        "limits",
+        "umask",
+    ] {
+        assert_eq!(of(name)["enforced"], true, "{name}");
+        assert_ne!(of(name)["by"], "", "{name}");
+    }
+    assert!(account.iter().any(|each| each["name"] == "memory_max"));
+}
+
+#[test]
 fn a_hidden_file_can_be_declared_to_be_read_without_being_written() {
     let root = Root::new();
     root.write("/etc/shadow", "root:*:1::::::\n");

@@ -134,7 +134,8 @@ fn the_filter_of_system_calls_goes_before_every_other_rule() {
     let mut plan = plan(&choices[1]);
     let keyctl = tried("keyctl", "", false, "EPERM");
     assert_eq!(explained(&plan, "default", &keyctl).unwrap().0, "kernel");
-    plan.system_call_filter = Some(SystemCallFilter { program: String::new(), summary: String::new() });
+    plan.system_call_filter =
+        Some(SystemCallFilter { program: String::new(), summary: String::new(), settings: Default::default() });
     let profile = |name: &str| json!({"sandbox": {"profile": name}});
     for (call, allow) in [
         (keyctl, Value::Null),
@@ -151,7 +152,8 @@ fn the_filter_of_system_calls_goes_before_every_other_rule() {
 #[test]
 fn a_setting_that_looks_at_arguments_is_named_with_what_would_loosen_it() {
     let choices = profiles();
-    let filter = Some(SystemCallFilter { program: String::new(), summary: String::new() });
+    let filter =
+        Some(SystemCallFilter { program: String::new(), summary: String::new(), settings: Default::default() });
     let strict = SandboxPlan { system_call_filter: filter.clone(), ..plan(&choices[0]) };
     let default = SandboxPlan { system_call_filter: filter, ..plan(&choices[1]) };
     let socket =
