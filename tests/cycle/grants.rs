@@ -173,3 +173,20 @@ fn a_list_of_grants_that_can_t_be_read_stops_that_module_alone_and_says_the_way_
     let message = module(&record, "writer")["message"].as_str().unwrap();
     assert!(message.contains("grants/writer.json") && message.contains("remove it"), "{message}");
 }
+
+#[test]
+fn what_waits_in_a_source_of_the_command_line_is_agreed_to_by_naming_it() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.put(&writer("2.0.0", &["/etc/own", "/etc/other"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    let name = writer("2.0.0", &[]).name;
+    let unnamed = root.updates(&["sandbox", "grant", &name, "--yes"]);
+    assert!(unnamed.stdout.contains("--source"), "{}", unnamed.stdout);
+    let granted = root.updates(&["sandbox", "grant", &name, "--yes", "--source", source.path(), "--json"]);
+    granted.expect(0);
+    assert_eq!(granted.json()["granted"], true);
+}
