@@ -18,9 +18,11 @@ pub(super) fn refuses(rules: &Rules<'_>, call: &TracedCall, error: &str) -> Opti
         return Some(family(rules, call.about.as_deref()?));
     }
     let unlisted = error == "EPERM" && !lists(rules.profile, name);
+    let needs = lacking(name, call.about.as_deref()).filter(|_| unlisted);
+    let needs = needs.map(|capability| format!(", which needs {capability} as well")).unwrap_or_default();
     (unlisted || matches!(error, "SIGSYS" | "ENOSYS")).then(|| Explanation {
         rule: "system_call_filter",
-        why: format!("the filter of the profile {} refuses {name}", rules.profile.name),
+        why: format!("the filter of the profile {} refuses {name}{needs}", rules.profile.name),
         allow: choose(rules, |profile| {
             let held = |needed| profile.capability_bounding_set.iter().any(|held| held.as_str() == needed);
             unlisted && lists(profile, name) && lacking(name, call.about.as_deref()).is_none_or(held)
