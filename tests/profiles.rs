@@ -224,6 +224,8 @@ fn show_says_what_holds_and_who_said_so() {
         .sandbox("read_write_paths", json!(["/usr/share/unbound"]))
         .sandbox("private_network", json!(false))
         .sandbox("connect_tcp_ports", json!([53, 853]))
+        .sandbox("environment", json!({"UNBOUND_KEY": "told to nobody"}))
+        .configuration("service_name", json!("unbound"))
         .write_into(&root.at("/usr/local/lib/updates/modules"));
     root.write("/etc/updates/modules.d/unbound.json", r#"{"sandbox": {"memory_max": "3G"}}"#);
     let ran = root.updates(&["sandbox", "show", "unbound"]);
@@ -235,6 +237,53 @@ fn show_says_what_holds_and_who_said_so() {
     let json = root.updates(&["sandbox", "show", "unbound", "--json"]).json();
     assert_eq!(json["profile"], "default");
     assert_eq!(json["ungranted"], json!(["sandbox.private_network false"]));
+    let whole = root.updates(&["sandbox", "show", "unbound", "-v"]).stdout;
+    assert!(whole.contains(" /etc/letsencrypt/live ") && !whole.contains('…'), "{whole}");
+}
+
+#[test]
+fn the_report_of_a_run_accounts_for_every_restriction_of_the_profile() {
+    let root = Root::new();
+    Module::idle("app", "1").sandbox("profile", json!("strict")).write_into(&root.at("/usr/local/lib/updates/modules"));
+    root.updates(&["run", "--no-sync"]).expect(0);
+    let record = root.updates(&["show", "last", "--json"]).json();
+    let account = record["modules"][0]["attempts"][0]["enforcement"]["restrictions"].as_array().unwrap().clone();
+    let of = |name: &str| account.iter().find(|each| each["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    for name in [
+        "inaccessible_paths",
+        "protect_home",
+        "protect_proc",
+        "private_network",
+        "identity",
+        "capabilities",
+        "system_call_filter",
+        "restrict_address_families",
+        "restrict_suid_sgid",
+        "restrict_realtime",
+        "restrict_namespaces",
+        "lock_personality",
+        "memory_deny_write_execute",
+        "landlock",
+        "limits",
+        "umask",
+    ] {
+        assert_eq!(of(name)["enforced"], true, "{name}");
+        assert_ne!(of(name)["by"], "", "{name}");
+    }
+    assert!(account.iter().any(|each| each["name"] == "memory_max"));
+}
+
+#[test]
+fn a_hidden_file_can_be_declared_to_be_read_without_being_written() {
+    let root = Root::new();
+    root.write("/etc/shadow", "root:*:1::::::\n");
+    Module::python("app", "1", "def main(args=None):\n    with open('/etc/shadow') as file:\n        text = file.read()\n    try:\n        open('/etc/shadow', 'a')\n    except OSError as error:\n        return {'success': True, 'read': text, 'write': error.errno}\n")
+        .sandbox("read_only_paths", json!(["/etc/shadow"]))
+        .write_into(&root.at("/usr/local/lib/updates/modules"));
+    let ran = root.updates(&["runner", "app"]);
+    ran.expect(0);
+    assert_eq!(ran.json()["read"], "root:*:1::::::\n");
+    assert_eq!(ran.json()["write"], 30, "{}", ran.stderr);
 }
 
 #[test]

@@ -110,7 +110,8 @@ fn default_sandbox(module: &mut Module) {
         scope_abstract_unix_socket: true,
         scope_signal: true,
     });
-    plan.system_call_filter = Some(SystemCallFilter { program: tree(), summary: "a tree".to_owned() });
+    plan.system_call_filter =
+        Some(SystemCallFilter { program: tree(), summary: "a tree".to_owned(), settings: Default::default() });
     let limits = [(Resource::Nofile, 1024), (Resource::Fsize, 8 << 30), (Resource::Core, 0)];
     plan.limits = limits.map(|(resource, value)| Limit { resource, value }).to_vec();
 }

@@ -29,7 +29,8 @@ fn confined(commands: &str, paths: Vec<LandlockPath>) -> Module {
 }
 
 fn filtered(mut module: Module, program: String) -> Module {
-    module.plan().system_call_filter = Some(SystemCallFilter { program, summary: "a few".to_owned() });
+    let settings = [("lock_personality".to_owned(), "seccomp: held".to_owned())].into();
+    module.plan().system_call_filter = Some(SystemCallFilter { program, summary: "a few".to_owned(), settings });
     module
 }
 
@@ -172,6 +173,7 @@ fn the_filter_refuses_and_kills() {
     assert_eq!(run.stdout()[..2], ["Seccomp:\t2", "ran"]);
     assert_eq!(run.exit, Some(Exit::Signal(libc::SIGSYS)), "{run:?}");
     assert_eq!(run.enforced("system_call_filter"), Some("a few"));
+    assert_eq!(run.enforced("lock_personality"), Some("seccomp: held"));
 }
 
 #[test]
@@ -216,6 +218,7 @@ fn without_seccomp_the_module_does_not_run_unless_the_profile_says_so() {
     let run = module.start_with(&mut hidden).finish().succeeded();
     assert_eq!(run.stdout(), ["ran"]);
     assert!(run.missing("system_call_filter").unwrap().contains("CONFIG_SECCOMP_FILTER"));
+    assert!(run.missing("lock_personality").is_some());
 }
 
 #[test]

@@ -220,6 +220,12 @@ pub enum SandboxCommand {
         /// Agree without being asked
         #[arg(short, long)]
         yes: bool,
+        /// The git repository that the module waits in, where it is not the configured one
+        #[arg(long, value_name = "URL|PATH")]
+        source: Option<String>,
+        /// The branch that it waits in
+        #[arg(long, value_name = "NAME")]
+        branch: Option<String>,
     },
 }
 

@@ -40,7 +40,9 @@ impl Profile {
         let request = &manifest.sandbox;
         // What a module declares for itself is open to it, though the profile hides the same path from the others.
         let declared: Vec<_> = manifest.declared_paths().chain(&request.volatile_paths).cloned().collect();
-        self.inaccessible_paths.retain(|hidden| !declared.iter().any(|path| path.as_path() == hidden.as_path()));
+        // Whoever has to read a key only should not have to ask to write it.
+        let opened = declared.iter().chain(&request.read_only_paths);
+        self.inaccessible_paths.retain(|hidden| !opened.clone().any(|path| path.as_path() == hidden.as_path()));
         let backed_up = Origin::Manifest { field: "configuration.backup_paths".to_owned() };
         for path in &manifest.backup_paths {
             self.provenance.add("read_write_paths", path.to_string(), &backed_up);

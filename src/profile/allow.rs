@@ -55,6 +55,16 @@ const SWITCHES: [&str; 7] = [
 ];
 
 impl Allowance {
+    /// Whether a manifest may set the restriction `key` to false.
+    pub fn switches_off(&self, key: &str) -> bool {
+        self.switches.contains(key)
+    }
+
+    /// Whether a manifest may add `family` to those of its sockets.
+    pub fn opens(&self, family: &AddressFamily) -> bool {
+        self.families.contains(family)
+    }
+
     /// Reads the `allow` object of a profile file.
     pub(super) fn parse(value: &Value, file: &Object<'_>) -> Result<Self, FieldError> {
         let Value::Object(_) = value else { return Err(file.error("allow", "expected an object")) };
@@ -103,13 +113,6 @@ impl Allowance {
             }
         }
         Ok(())
-    }
-}
-
-impl Allowance {
-    /// Whether a manifest may have sockets of the family called `name`, as `AF_UNIX`.
-    pub fn has_family(&self, name: &str) -> bool {
-        self.families.iter().any(|family| family.as_str() == name)
     }
 }
 

@@ -286,3 +286,20 @@ def main(args=None):
     assert!(message.contains("/srv/link/secret leads to /run/service/secret, which is hidden"), "{message}");
     assert_eq!(root.installed_version("reader"), "1.0.0");
 }
+
+#[test]
+fn what_waits_in_a_source_of_the_command_line_is_agreed_to_by_naming_it() {
+    let (root, source) = (two_files(), Source::new());
+    source.put(&writer("1.0.0", &["/etc/own"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    source.put(&writer("2.0.0", &["/etc/own", "/etc/other"]));
+    source.commit();
+    root.run(&["--source", source.path()]).0.expect(0);
+    let name = writer("2.0.0", &[]).name;
+    let unnamed = root.updates(&["sandbox", "grant", &name, "--yes"]);
+    assert!(unnamed.stdout.contains("--source"), "{}", unnamed.stdout);
+    let granted = root.updates(&["sandbox", "grant", &name, "--yes", "--source", source.path(), "--json"]);
+    granted.expect(0);
+    assert_eq!(granted.json()["granted"], true);
+}

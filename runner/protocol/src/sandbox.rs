@@ -3,7 +3,7 @@
 //! The supervisor resolves profile, manifest and machine into this list; the runner executes it in order and adds
 //! nothing of its own, so that what was planned is what is enforced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,9 @@ pub struct SystemCallFilter {
     pub program: String,
     /// What it does, in a sentence for the report.
     pub summary: String,
+    /// The profile's settings that it holds beside the list of calls, each with how; they stand and fall with it.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
 }
 
 /// One step of building the file tree. Targets are absolute paths inside; they are opened without following a

@@ -23,6 +23,7 @@ use crate::kernel::mount_setattr;
 
 pub(super) const HARMLESS: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
 pub(super) const READ_ONLY: MountAttrFlags = HARMLESS.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
+const HOMES: [&str; 2] = ["/root", "/home"];
 const SCRATCH: &str = ".scratch";
 /// What the root's own file system may take, in bytes: planned files, and whatever the module puts into `/dev/shm`.
 const ROOT_SIZE: u64 = 64 << 20;
@@ -47,6 +48,8 @@ pub(super) struct Summary {
     read_only: usize,
     writable: Vec<PathBuf>,
     private_tmp: bool,
+    /// Those that are empty, but for what was declared in them.
+    homes: Vec<PathBuf>,
     hidden: usize,
     devices: bool,
     proc: Option<ProtectProc>,
@@ -98,7 +101,12 @@ impl FileTree {
                 self.summary.private_tmp |= target == Path::new("/tmp");
                 self.tmpfs(target, *size, *mode)
             }
-            Mount::Directory { target } => self.root.place(target, Kind::Directory, Links::Follow).map(drop),
+            Mount::Directory { target } => {
+                if HOMES.iter().any(|home| target == Path::new(home)) {
+                    self.summary.homes.push(target.clone());
+                }
+                self.root.place(target, Kind::Directory, Links::Follow).map(drop)
+            }
             Mount::File { target, content } => {
                 let place = self.root.place(target, Kind::File, Links::Follow)?;
                 let file = self.scratch.file(content.as_bytes())?;
@@ -198,6 +206,10 @@ impl Summary {
         enforcement.enforced("read_only_machine", format!("{} read-only mounts; writable: {but}", self.read_only));
         if self.private_tmp {
             enforcement.enforced("private_tmp", "tmpfs");
+        }
+        if !self.homes.is_empty() {
+            let homes: Vec<String> = self.homes.iter().map(|path| path.display().to_string()).collect();
+            enforcement.enforced("protect_home", format!("{} empty but for what is declared", homes.join(" and ")));
         }
         if self.hidden > 0 {
             enforcement.enforced("inaccessible_paths", format!("{} covered", self.hidden));

@@ -141,7 +141,9 @@ impl Entered {
         rustix::process::setsid().or_fail("session", || "setsid".to_owned())?;
         enforcement.enforced("terminal", "a session of its own");
         enter_directory(&self.plan)?;
-        rustix::process::umask(Mode::from_raw_mode(self.plan.umask & 0o777));
+        let umask = self.plan.umask & 0o777;
+        rustix::process::umask(Mode::from_raw_mode(umask));
+        enforcement.enforced("umask", format!("{umask:04o}"));
         self.limits.apply(self.identity.is_ordinary(), &mut enforcement)?;
         self.identity.own_pipes()?;
         self.privileges.bound()?;
@@ -175,10 +177,16 @@ impl Confined {
     /// The last step before exec. `prepare` makes the report, which already counts the filter, because after it there
     /// may be no system call left for that; when the filter can't be installed, the report is thrown away.
     pub fn close<T>(mut self, prepare: impl FnOnce(Enforcement) -> T) -> Result<T, SetupFailure> {
+        let settings = std::mem::take(&mut self.filter.settings);
         if let Some(summary) = self.filter.summary.take() {
             self.enforcement.enforced("system_call_filter", summary);
-        }
-        if let Some(why) = self.filter.missing.take() {
+            for (key, how) in settings {
+                self.enforcement.enforced(&key, how);
+            }
+        } else if let Some(why) = self.filter.missing.take() {
+            for key in settings.into_keys() {
+                self.enforcement.missing(&key, "it is the system call filter's, which is missing");
+            }
             self.enforcement.missing("system_call_filter", why);
         }
         let report = prepare(self.enforcement);

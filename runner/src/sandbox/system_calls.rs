@@ -3,6 +3,8 @@
 //! The program comes complete from the supervisor; here it is read, checked for its form and installed. After that only
 //! write(2), execve(2) and exit_group(2) are called. See seccomp(2).
 
+use std::collections::BTreeMap;
+
 use nix::libc::sock_filter;
 use rustix::io::Errno;
 use updates_protocol::{SetupFailure, SystemCallFilter};
@@ -23,24 +25,26 @@ pub(super) struct Filter {
     program: Vec<sock_filter>,
     /// What the report says, once it holds.
     pub(super) summary: Option<String>,
+    /// The settings that hold with it.
+    pub(super) settings: BTreeMap<String, String>,
     /// Why the kernel can't hold what was planned, where the profile lets that pass.
     pub(super) missing: Option<String>,
 }
 
 impl Filter {
     pub(super) fn prepare(planned: Option<&SystemCallFilter>, best_effort: bool) -> Result<Self, SetupFailure> {
-        let none = Self { program: Vec::new(), summary: None, missing: None };
-        let Some(SystemCallFilter { program, summary }) = planned else { return Ok(none) };
+        let none = Self { program: Vec::new(), summary: None, settings: BTreeMap::new(), missing: None };
+        let Some(SystemCallFilter { program, summary, settings }) = planned else { return Ok(none) };
         let program = parse(program)?;
         match kernel::can_filter_system_calls() {
-            Ok(()) => Ok(Self { program, summary: Some(summary.clone()), missing: None }),
+            Ok(()) => Ok(Self { program, summary: Some(summary.clone()), settings: settings.clone(), missing: None }),
             Err(error) => {
                 let why = format!(
                     "the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER), or a filter around this process hides \
                      them: {error}"
                 );
                 if best_effort {
-                    return Ok(Self { missing: Some(why), ..none });
+                    return Ok(Self { missing: Some(why), settings: settings.clone(), ..none });
                 }
                 refused(STEP, format!("{why}; use such a kernel, or list {STEP} under best_effort in the profile"))
             }

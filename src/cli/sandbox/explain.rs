@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use updates::catalog::Installed;
-use updates::profile::{Origin, Profile, RunAs, allowed};
-use updates_protocol::DeclaredPath;
+use updates::profile::{Origin, Profile, RunAs, SystemCallEntry, allowed};
+use updates_protocol::{DeclaredPath, UnitName};
 
 /// One rule, and who made it.
 pub(super) struct Statement {
@@ -36,6 +36,8 @@ pub(super) struct Explanation {
     pub(super) call: Vec<Statement>,
     pub(super) reach: Vec<Statement>,
     pub(super) use_up: Vec<Statement>,
+    /// What it runs without where the machine can't enforce it.
+    pub(super) lack: Vec<Statement>,
 }
 
 /// The administrator's own settings for a module, and their file.
@@ -76,7 +78,14 @@ pub(super) fn explain(module: &Installed, profile: &Profile, local: Option<&Loca
     );
     let tmp = format!("/tmp and /var/tmp of its own, {} each", size(profile.tmp_size));
     write.push(context.decided("tmp_size", tmp));
-    Explanation { read, write, call: context.calls(), reach: context.reach(module), use_up: context.bounds() }
+    Explanation {
+        read,
+        write,
+        call: context.calls(),
+        reach: context.reach(module),
+        use_up: context.bounds(),
+        lack: context.lacking(),
+    }
 }
 
 struct Context<'a> {
@@ -122,7 +131,7 @@ impl Context<'_> {
         let calls = format!(
             "{} system calls: {}",
             allowed(&profile.system_call_filter).len(),
-            join(&profile.system_call_filter)
+            join(&last_of_each(&profile.system_call_filter))
         );
         let mut all = vec![
             self.decided("user", user),
@@ -142,6 +151,11 @@ impl Context<'_> {
             ),
         ] {
             all.push(self.decided(key, if holds { closed } else { open }.to_owned()));
+        }
+        // Names alone: a value may be a secret.
+        for name in profile.environment.keys() {
+            let origin = self.source(profile.provenance.of_item("environment", name));
+            all.push(Statement { key: "environment", text: format!("with {name} in its environment"), origin });
         }
         all
     }
@@ -169,10 +183,18 @@ impl Context<'_> {
                 all.push(self.decided(key, format!("{word} on TCP {ports}")));
             }
         }
-        let services = &module.manifest.sandbox.services;
-        if !services.is_empty() {
-            let origin = self.source(&Origin::Manifest { field: "sandbox.services".to_owned() });
-            all.push(Statement { key: "services", text: format!("asks for control of {}", join(services)), origin });
+        // Each of these is a declaration to the supervisor, which controls units on the module's behalf.
+        let manifest = &module.manifest;
+        let named: Vec<UnitName> = manifest.service_name.iter().cloned().collect();
+        for (field, units) in [
+            ("configuration.service_name", &named),
+            ("configuration.services", &manifest.services),
+            ("sandbox.services", &manifest.sandbox.services),
+        ] {
+            if !units.is_empty() {
+                let origin = self.source(&Origin::Manifest { field: field.to_owned() });
+                all.push(Statement { key: "services", text: format!("asks for control of {}", join(units)), origin });
+            }
         }
         let processes = format!("its own processes in /proc ({})", profile.protect_proc.as_str());
         all.push(self.decided("protect_proc", processes));
@@ -195,6 +217,17 @@ impl Context<'_> {
         }
         all
     }
+
+    fn lacking(&self) -> Vec<Statement> {
+        let keys: Vec<_> = self.profile.best_effort.iter().map(|key| key.as_str()).collect();
+        if keys.is_empty() { Vec::new() } else { vec![self.decided("best_effort", keys.join(" "))] }
+    }
+}
+
+// Each profile repeats what it builds on; of two the later holds.
+fn last_of_each(entries: &[SystemCallEntry]) -> Vec<&SystemCallEntry> {
+    let last = entries.iter().enumerate().filter(|(at, entry)| !entries[at + 1..].contains(entry));
+    last.map(|(_, entry)| entry).collect()
 }
 
 fn join<T: ToString>(items: &[T]) -> String {

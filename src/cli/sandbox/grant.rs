@@ -9,6 +9,7 @@ use updates::supervisor::Ask;
 use updates_protocol::ModuleName;
 
 use super::super::Session;
+use super::super::args::SourceArgs;
 use super::super::error::CliError;
 use super::super::run::supervisor;
 use super::super::style::printable;
@@ -18,15 +19,20 @@ pub fn grant(
     session: &Session<'_>,
     cancel: CancelToken,
     module: &ModuleName,
+    source: &SourceArgs,
     yes: bool,
 ) -> Result<ExitStatus, CliError> {
-    let supervisor = supervisor(session, cancel, None, None)?;
+    let supervisor = supervisor(session, cancel, Some(source), None)?;
     let asks = supervisor.asks(module)?;
     let shown: Vec<_> =
         asks.iter().map(|ask| json!({"version": ask.version, "installed": ask.installed, "asks": ask.more})).collect();
     if asks.is_empty() {
         session.print(&json!({"module": module, "asks": shown, "granted": false}), || {
-            format!("{module} asks for nothing that it was not granted\n")
+            let elsewhere = match &source.source {
+                None => "; a version that waits in a source of the command line is found with --source",
+                Some(_) => "",
+            };
+            format!("{module} asks for nothing that it was not granted{elsewhere}\n")
         })?;
         return Ok(ExitStatus::Success);
     }

@@ -12,7 +12,7 @@ use updates::profile::Profiles;
 use updates::record::ExitStatus;
 use updates_protocol::ModuleName;
 
-use super::args::SandboxCommand;
+use super::args::{SandboxCommand, SourceArgs};
 use super::error::CliError;
 use super::inspect::read_catalog;
 use super::{Session, installation};
@@ -21,7 +21,10 @@ use super::{Session, installation};
 pub fn sandbox(session: &Session<'_>, cancel: CancelToken, command: &SandboxCommand) -> Result<ExitStatus, CliError> {
     match command {
         SandboxCommand::Show { module } => show::show(session, module),
-        SandboxCommand::Grant { module, yes } => grant::grant(session, cancel, module, *yes),
+        SandboxCommand::Grant { module, yes, source, branch } => {
+            let source = SourceArgs { source: source.clone(), branch: branch.clone(), no_sync: false };
+            grant::grant(session, cancel, module, &source, *yes)
+        }
         SandboxCommand::Learn(arguments) => learn::learn(session, cancel, arguments),
         SandboxCommand::Score { modules } => score::score(session, modules),
     }

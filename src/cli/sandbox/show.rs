@@ -43,7 +43,10 @@ pub fn show(session: &Session<'_>, name: &ModuleName) -> Result<ExitStatus, CliE
     session.print(&json, || {
         let painter = session.painter();
         let mut text = head(&module, &profile, &painter);
-        text.push_str(&body(&explanation, &painter));
+        text.push_str(&body(&explanation, &painter, session.global.verbose > 0));
+        if text.contains('…') {
+            text.push_str("\nWhat … stands for: -v\n");
+        }
         for asked in &ungranted {
             text.push_str(&format!("{} {}\n", painter.paint(Tone::Warn, "asked for, not granted:"), printable(asked)));
         }
@@ -74,7 +77,7 @@ fn head(module: &Installed, profile: &Profile, painter: &Painter) -> String {
     )
 }
 
-fn body(explanation: &Explanation, painter: &Painter) -> String {
+fn body(explanation: &Explanation, painter: &Painter, all: bool) -> String {
     let mut text = String::new();
     for (title, statements) in [
         ("Reads", &explanation.read),
@@ -82,9 +85,13 @@ fn body(explanation: &Explanation, painter: &Painter) -> String {
         ("Runs", &explanation.call),
         ("Reaches", &explanation.reach),
         ("Uses at most", &explanation.use_up),
+        ("Runs without, where this machine can't enforce it", &explanation.lack),
     ] {
+        if statements.is_empty() {
+            continue;
+        }
         text.push_str(&format!("\n{title}\n"));
-        let rows: Vec<_> = folded(statements)
+        let rows: Vec<_> = folded(statements, all)
             .into_iter()
             .map(|(what, origin)| vec![format!("  {}", printable(&what)), painter.paint(Tone::Dim, &words(origin))])
             .collect();
@@ -93,8 +100,8 @@ fn body(explanation: &Explanation, painter: &Painter) -> String {
     text
 }
 
-/// Hidden paths of one origin are many and of one kind: they share a line.
-fn folded(statements: &[Statement]) -> Vec<(String, &Source)> {
+/// Hidden paths of one origin are many and of one kind: they share a line, which is cut unless `all` is asked for.
+fn folded(statements: &[Statement], all: bool) -> Vec<(String, &Source)> {
     let mut rows: Vec<(String, &Source)> = Vec::new();
     let mut hidden: BTreeMap<String, usize> = BTreeMap::new();
     for statement in statements {
@@ -104,14 +111,16 @@ fn folded(statements: &[Statement]) -> Vec<(String, &Source)> {
                 rows.len() - 1
             });
             let (text, _) = &mut rows[*at];
-            // Three say what they are about; --json has all.
+            // Three say what they are about.
             match text.matches(" /").count() {
-                0..3 => text.push_str(statement.text.strip_prefix("not").unwrap_or(&statement.text)),
+                shown if all || shown < 3 => {
+                    text.push_str(statement.text.strip_prefix("not").unwrap_or(&statement.text))
+                }
                 3 if !text.ends_with('…') => text.push_str(" …"),
                 _ => {}
             }
         } else {
-            let text = if statement.text.chars().count() > 90 {
+            let text = if !all && statement.text.chars().count() > 90 {
                 statement.text.chars().take(88).chain(" …".chars()).collect()
             } else {
                 statement.text.clone()

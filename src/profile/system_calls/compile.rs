@@ -41,7 +41,7 @@ pub(in crate::profile) fn filter(calls: &BTreeSet<&'static str>, restrictions: &
         Sysno::iter().count(),
         program.len()
     );
-    SystemCallFilter { program: hexadecimal(&program), summary }
+    SystemCallFilter { program: hexadecimal(&program), summary, settings: restrictions.settings() }
 }
 
 /// Every number from 0, each with its verdict. What this architecture has no call for answers ENOSYS.

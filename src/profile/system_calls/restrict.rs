@@ -4,6 +4,8 @@
 //! answer ENOSYS, on which the C library falls back to the older call that shows them. The rules and their errors are
 //! those of systemd's directives of the same names, systemd.exec(5), where not said otherwise.
 
+use std::collections::BTreeMap;
+
 use super::AddressFamily;
 
 /// `TIOCSTI` and `TIOCLINUX`, asm-generic/ioctls.h: both put keystrokes into a terminal (CVE-2017-5226, CVE-2023-28100).
@@ -91,6 +93,24 @@ pub(super) enum Test {
 }
 
 impl Restrictions {
+    /// Those that hold, by the profile's keys, each with how.
+    pub(super) fn settings(&self) -> BTreeMap<String, String> {
+        let families: Vec<_> = self.address_families.iter().map(ToString::to_string).collect();
+        let families = if families.is_empty() { "no sockets but pairs".to_owned() } else { families.join(" ") };
+        let switches = [
+            ("restrict_suid_sgid", self.suid_sgid, "no mode with a setuid or setgid bit"),
+            ("restrict_realtime", self.realtime, "ordinary scheduling policies alone"),
+            ("restrict_namespaces", self.namespaces, "none is made or entered"),
+            ("lock_personality", self.lock_personality, "the execution domain stays"),
+            ("memory_deny_write_execute", self.memory_deny_write_execute, "nothing becomes executable in memory"),
+        ];
+        let held = switches.into_iter().filter(|(_, holds, _)| *holds).map(|(key, _, how)| (key, how.to_owned()));
+        std::iter::once(("restrict_address_families", families))
+            .chain(held)
+            .map(|(key, how)| (key.to_owned(), format!("seccomp: {how}")))
+            .collect()
+    }
+
     /// What becomes of a call that the list of calls allows.
     pub(super) fn verdict(&self, call: &str) -> Verdict {
         let mut clauses = Vec::new();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use updates_protocol::{SandboxPlan, TracedCall};
 
 use super::capability::{lacking, port};
+use super::filter;
 use super::noise::is_noise;
 use super::seen::{Seen, seen};
 use crate::profile::Profile;
@@ -60,8 +61,8 @@ pub fn explain(rules: &Rules<'_>, call: &TracedCall, machine: Option<&OnMachine>
     if is_noise(rules.plan, call, machine) {
         return None;
     }
-    if error == "SIGSYS" || (error == "ENOSYS" && rules.plan.system_call_filter.is_some()) {
-        return Some(nothing("system_call_filter", format!("the profile's filter refuses {}", call.call)));
+    if let Some(refused) = filter::refuses(rules, call, error) {
+        return Some(refused);
     }
     match (machine, &call.about) {
         (Some(machine), _) => path(rules, call, machine, error),
@@ -116,6 +117,8 @@ fn path(rules: &Rules<'_>, call: &TracedCall, machine: &OnMachine, error: &str) 
         (Seen::Kernel(place), _) => {
             Some(nothing("sandbox", format!("{place} is the sandbox's own and closed to changes")))
         }
+        // A declared file lies in a folder that is read-only, which the kernel says before it says that a mount is busy.
+        (Seen::Writable(mount), "EROFS") if mount == path => Some(replaces(call, machine, &mount)),
         (_, "EROFS") => Some(undeclared(call, machine)),
         (Seen::Writable(mount), "EBUSY" | "EXDEV") => Some(replaces(call, machine, &mount)),
         (Seen::ReadOnly, "EXDEV") => Some(undeclared(call, machine)),
@@ -130,7 +133,8 @@ fn path(rules: &Rules<'_>, call: &TracedCall, machine: &OnMachine, error: &str) 
 fn hides(rules: &Rules<'_>, call: &TracedCall, machine: &OnMachine, hidden: &Path) -> Explanation {
     if rules.profile.inaccessible_paths.iter().any(|path| path.as_path() == hidden) {
         // What a module declares by the very same path is open to it.
-        let allow = json!({"sandbox": {"read_write_paths": [hidden.display().to_string()]}});
+        let key = if call.write { "read_write_paths" } else { "read_only_paths" };
+        let allow = json!({"sandbox": {key: [hidden.display().to_string()]}});
         let why = format!("{} is hidden by the profile {}", hidden.display(), rules.profile.name);
         let allow = own_place(&machine.path).is_none().then_some(allow);
         return Explanation { rule: "inaccessible_paths", why, allow };
@@ -187,7 +191,7 @@ fn network(rules: &Rules<'_>, call: &TracedCall, about: &str, error: &str) -> Op
         return None; // the network's own answer
     }
     if call.call == "socket" && error == "EAFNOSUPPORT" {
-        return family(rules, about);
+        return None; // this kernel has no such family
     }
     let landlock = rules.plan.landlock.as_ref();
     let closed = match call.call.as_str() {
@@ -207,20 +211,13 @@ fn network(rules: &Rules<'_>, call: &TracedCall, about: &str, error: &str) -> Op
     plain(rules, call, error)
 }
 
-fn family(rules: &Rules<'_>, about: &str) -> Option<Explanation> {
-    let leaves = |profile: &Profile| profile.restrict_address_families.iter().any(|family| family.as_str() == about);
-    if rules.plan.system_call_filter.is_none() || leaves(rules.profile) {
-        return None; // this kernel has no such family
-    }
-    let why = format!("the profile {} makes no sockets of {about}", rules.profile.name);
-    let allow = match rules.profile.allow.has_family(about) {
-        true => Some(json!({"sandbox": {"restrict_address_families": [about]}})),
-        false => choose(rules, leaves),
-    };
-    Some(Explanation { rule: "restrict_address_families", why, allow })
-}
-
 fn plain(rules: &Rules<'_>, call: &TracedCall, error: &str) -> Option<Explanation> {
+    // These need a capability as well, which alone would not help.
+    if (call.call.starts_with("sched_") || call.call == "unshare")
+        && let Some(restricted) = filter::restricts(rules, call, error)
+    {
+        return Some(restricted);
+    }
     let holds =
         |profile: &Profile, name: &str| profile.capability_bounding_set.iter().any(|held| held.as_str() == name);
     let needed = lacking(&call.call, call.about.as_deref());
@@ -231,6 +228,9 @@ fn plain(rules: &Rules<'_>, call: &TracedCall, error: &str) -> Option<Explanatio
             None => format!("it needs {name}, which no profile leaves"),
         };
         return Some(Explanation { rule: "capability_bounding_set", why, allow });
+    }
+    if let Some(restricted) = filter::restricts(rules, call, error) {
+        return Some(restricted);
     }
     if rules.plan.identity.is_some() {
         let why = format!("under the profile {} a module is not root", rules.profile.name);
@@ -254,7 +254,8 @@ fn declare(call: &TracedCall, machine: &OnMachine) -> Value {
     if !call.write {
         return json!({"sandbox": {"read_only_paths": [machine.path.display().to_string()]}});
     }
-    let entry = makes_entries(&call.call);
+    // What is not there was to be made.
+    let entry = makes_entries(&call.call) || !machine.exists;
     let made = machine.folder || call.call.starts_with("mkdir");
     let paths = fold([Changed { path: machine.path.clone(), entry, folder: made }]);
     match paths.is_empty() {
@@ -264,7 +265,7 @@ fn declare(call: &TracedCall, machine: &OnMachine) -> Value {
 }
 
 // The strictest profile that allows it, other than the module's own.
-fn choose(rules: &Rules<'_>, allows: impl Fn(&Profile) -> bool) -> Option<Value> {
+pub(super) fn choose(rules: &Rules<'_>, allows: impl Fn(&Profile) -> bool) -> Option<Value> {
     let found = rules.choices.iter().find(|profile| allows(profile))?;
     Some(json!({"sandbox": {"profile": found.name.to_string()}}))
 }

@@ -3,6 +3,7 @@
 mod capability;
 mod collect;
 mod explain;
+mod filter;
 mod noise;
 mod seen;
 

@@ -78,12 +78,13 @@ fn each_refused_path_has_its_rule_and_its_line() {
         (tried("mkdir", "/etc/foo", true, "EROFS"), "read_write_paths", write("/etc/foo/")),
         (tried("openat", "/bin/x", true, "EROFS"), "read_write_paths", write("/bin/x")),
         (tried("rename", "/etc/hosts", true, "EBUSY"), "read_write_paths", Value::Null),
+        (tried("unlink", "/etc/hosts", true, "EROFS"), "read_write_paths", Value::Null),
         (tried("rename", "/etc/app/deep/x", true, "EXDEV"), "read_write_paths", write("/etc/app/deep/")),
         (tried("openat", "/etc/updates/config.toml", true, "EROFS"), "supervisor", Value::Null),
         (tried("openat", "/var/lib/updates/updates.db", false, "EACCES"), "supervisor", Value::Null),
         (tried("openat", "/root/z", false, "ENOENT"), "protect_home", read("/root/z")),
         (tried("openat", "/root/z", true, "ENOENT"), "protect_home", write("/root/z")),
-        (tried("openat", "/etc/shadow", false, "EACCES"), "inaccessible_paths", write("/etc/shadow")),
+        (tried("openat", "/etc/shadow", false, "EACCES"), "inaccessible_paths", read("/etc/shadow")),
         (tried("connect", "/run/dbus/system_bus_socket", false, "ENOENT"), "/run", profile("legacy")),
         (tried("openat", "/run/x/pid", false, "ENOENT"), "/run", read("/run/x/pid")),
         (tried("openat", "/proc/sys/kernel/core_pattern", true, "EACCES"), "sandbox", Value::Null),
@@ -93,6 +94,18 @@ fn each_refused_path_has_its_rule_and_its_line() {
     ];
     for (call, rule, allow) in table {
         assert_eq!(explained(&plan, "strict", &call), Some((rule, allow)), "{call:?}");
+    }
+}
+
+#[test]
+fn a_file_that_was_to_be_made_asks_for_its_folder() {
+    let choices = profiles();
+    let plan = plan(&choices[0]);
+    let rules = Rules { profile: &choices[0], plan: &plan, choices: &choices };
+    let absent = |path: &str| OnMachine { exists: false, ..there(path) };
+    for (path, line) in [("/var/lib/apt/lists/partial/x.n9hxJL", "/var/lib/apt/lists/partial/"), ("/etc/x", "/etc/x")] {
+        let found = explain(&rules, &tried("openat", path, true, "EROFS"), Some(&absent(path))).unwrap();
+        assert_eq!(found.allow, Some(json!({"sandbox": {"read_write_paths": [line]}})), "{path}");
     }
 }
 
@@ -111,12 +124,6 @@ fn each_refusal_of_the_network_has_its_rule() {
     assert_eq!(packet, Some(("capability_bounding_set", json!({"sandbox": {"profile": "legacy"}}))));
     let being_made = call("connect", "tcp 127.0.0.1:80", "EINPROGRESS");
     assert_eq!(explained(&strict, "strict", &being_made).unwrap().0, "private_network");
-    let filter = SystemCallFilter { program: String::new(), summary: String::new() };
-    let filtered = SandboxPlan { system_call_filter: Some(filter), ..strict.clone() };
-    let unix = call("socket", "AF_UNIX", "EAFNOSUPPORT");
-    let asks = json!({"sandbox": {"restrict_address_families": ["AF_UNIX"]}});
-    assert_eq!(explained(&filtered, "default", &unix), Some(("restrict_address_families", asks)));
-    assert_eq!(explained(&filtered, "network", &unix), None);
     let mut open = SandboxPlan { private_network: false, ..strict };
     assert_eq!(explained(&open, "network", &refused), None);
     open.landlock = Some(LandlockRules { connect_tcp: Some(vec![443]), ..LandlockRules::default() });
@@ -124,18 +131,62 @@ fn each_refusal_of_the_network_has_its_rule() {
 }
 
 #[test]
-fn the_filter_of_system_calls_explains_what_nothing_else_does() {
+fn the_filter_of_system_calls_goes_before_every_other_rule() {
     let choices = profiles();
     let mut plan = plan(&choices[1]);
     let keyctl = tried("keyctl", "", false, "EPERM");
     assert_eq!(explained(&plan, "default", &keyctl).unwrap().0, "kernel");
-    plan.system_call_filter = Some(SystemCallFilter { program: String::new(), summary: String::new() });
-    assert_eq!(explained(&plan, "default", &keyctl).unwrap().0, "system_call_filter");
-    assert_eq!(
-        explained(&plan, "default", &tried("personality", "", false, "SIGSYS")).unwrap().0,
-        "system_call_filter"
-    );
-    assert_eq!(explained(&plan, "default", &tried("mount", "", false, "EPERM")).unwrap().0, "capability_bounding_set");
+    plan.system_call_filter =
+        Some(SystemCallFilter { program: String::new(), summary: String::new(), settings: Default::default() });
+    let profile = |name: &str| json!({"sandbox": {"profile": name}});
+    for (call, allow) in [
+        (keyctl, Value::Null),
+        (tried("mount", "", false, "EPERM"), Value::Null),
+        (tried("personality", "", false, "SIGSYS"), Value::Null),
+        (tried("chroot", "/tmp", false, "EPERM"), profile("package-manager")),
+    ] {
+        assert_eq!(explained(&plan, "default", &call), Some(("system_call_filter", allow)), "{call:?}");
+    }
+    let groups = explained(&plan, "default", &tried("setgroups", "", false, "EPERM"));
+    assert_eq!(groups, Some(("capability_bounding_set", profile("package-manager"))));
+}
+
+#[test]
+fn a_setting_that_looks_at_arguments_is_named_with_what_would_loosen_it() {
+    let choices = profiles();
+    let filter =
+        Some(SystemCallFilter { program: String::new(), summary: String::new(), settings: Default::default() });
+    let strict = SandboxPlan { system_call_filter: filter.clone(), ..plan(&choices[0]) };
+    let default = SandboxPlan { system_call_filter: filter, ..plan(&choices[1]) };
+    let socket =
+        |family: &str| TracedCall { about: Some(family.to_owned()), ..tried("socket", "", false, "EAFNOSUPPORT") };
+    let own = |key: &str, value: Value| json!({"sandbox": {key: value}});
+    let profile = |name: &str| own("profile", name.into());
+    let families = "restrict_address_families";
+    for (plan, name, call, rule, allow) in [
+        (&default, "default", socket("AF_UNIX"), families, own(families, json!(["AF_UNIX"]))),
+        (&default, "default", socket("AF_NETLINK"), families, profile("network")),
+        (&default, "default", socket("AF_PACKET"), families, Value::Null),
+        (&strict, "strict", socket("AF_INET"), families, profile("default")),
+        (
+            &default,
+            "default",
+            tried("chmod", "/etc/app/f", true, "EPERM"),
+            "restrict_suid_sgid",
+            profile("package-manager"),
+        ),
+        (&default, "default", tried("sched_setscheduler", "", false, "EPERM"), "restrict_realtime", Value::Null),
+        (&default, "default", tried("unshare", "", false, "EPERM"), "restrict_namespaces", Value::Null),
+        (
+            &strict,
+            "strict",
+            tried("mprotect", "", false, "EPERM"),
+            "memory_deny_write_execute",
+            own("memory_deny_write_execute", false.into()),
+        ),
+    ] {
+        assert_eq!(explained(plan, name, &call), Some((rule, allow)), "{call:?} under {name}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::fold::{Changed, fold};
 use super::observe::{Needs, Refused};
-use crate::profile::Profile;
+use crate::profile::{AddressFamily, Profile};
 
 /// What `updates sandbox learn` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -129,7 +129,9 @@ fn fits(profile: &Profile, needs: &Needs) -> bool {
         && needs.capabilities.iter().all(holds)
         && needs.bus.as_deref().is_none_or(open)
         && (!packages || volatile)
-        && (!needs.unix_sockets || makes(profile, UNIX) || profile.allow.has_family(UNIX))
+        && (!needs.unix_sockets
+            || makes(profile, UNIX)
+            || AddressFamily::parse(UNIX).is_ok_and(|family| profile.allow.opens(&family)))
         && !(alone && (needs.private || !needs.changed.is_empty()))
 }
 
