@@ -162,6 +162,7 @@ pub(super) fn invocation(
         entry: scene.entry.clone(),
         environment: environment(context, scene),
         sandbox: sandbox::plan(context, target, scene.writable, cgroup_procs)?,
+        turn: context.turn.clone(),
     })
 }
 
