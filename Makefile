@@ -11,6 +11,9 @@ CARGO   ?= cargo
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
+# Where rustup puts cargo, for a shell that has not heard of it.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
 .PHONY: all build setup setup-test setup-vm demo test test-cgroup2 bench escape-comparison fuzz install clean
 
 all: build

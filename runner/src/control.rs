@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use serde::{Deserialize, Serialize};
 use updates_protocol::Exit;
 
 /// What the runner asks of init.
@@ -30,6 +31,18 @@ pub enum Received<T> {
     /// The other side is gone, and nothing more will come.
     Gone,
 }
+
+/// The end of the module's first process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct End {
+    /// How it ended.
+    pub exit: Exit,
+    /// Whether each of [`LIMITED`] was full then.
+    pub full: [bool; LIMITED.len()],
+}
+
+/// The folders of the sandbox that are file systems of their own with a bound.
+pub const LIMITED: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// The runner's end.
 #[derive(Debug)]
@@ -60,8 +73,8 @@ impl ToInit {
     }
 
     /// How the module ended, once everything that it started is gone.
-    pub fn exit(&self) -> io::Result<Received<Exit>> {
-        let mut packet = [0; 64];
+    pub fn end(&self) -> io::Result<Received<End>> {
+        let mut packet = [0; 128];
         match rustix::net::recv(&self.0, &mut packet, RecvFlags::empty()) {
             Ok((0, _)) | Err(Errno::CONNRESET) => Ok(Received::Gone),
             Ok((length, _)) => Ok(Received::Message(serde_json::from_slice(&packet[..length])?)),
@@ -91,8 +104,8 @@ impl ToRunner {
     }
 
     /// Reports the module's end.
-    pub fn report(&self, exit: Exit) -> io::Result<()> {
-        rustix::net::send(&self.0, &serde_json::to_vec(&exit)?, SendFlags::NOSIGNAL)?;
+    pub fn report(&self, end: &End) -> io::Result<()> {
+        rustix::net::send(&self.0, &serde_json::to_vec(end)?, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 use updates_protocol::{Exit, SetupFailure};
 
-use crate::control::{Order, Received, ToRunner};
+use crate::control::{End, LIMITED, Order, Received, ToRunner};
 use crate::host::Command;
 use crate::kernel::{self, Forked};
 use crate::report::{Prepared, ReportWriter};
@@ -209,13 +209,24 @@ fn tend(module: Pid, mut tracer: Option<Tracer>, runner: &ToRunner, signals: &Si
             Received::Nothing => {}
         }
     }
+    // Now, since files that are open and nowhere else vanish with whoever holds them.
+    let full = LIMITED.map(is_full);
     // The kernel would kill the rest when init ends, but only what init waits for is counted in the resource usage.
     signal_all(Signal::SIGKILL);
     let rest = reap(module, &mut tracer, WaitOptions::empty());
-    match ended.or(rest).map(|exit| runner.report(exit)) {
+    match ended.or(rest).map(|exit| runner.report(&End { exit, full })) {
         Some(Ok(())) => 0,
         _ => 5,
     }
+}
+
+// Of a file system of the sandbox's own: a full disk of the machine is nothing that a bound of the module's has to do with.
+fn is_full(folder: &str) -> bool {
+    const TMPFS_MAGIC: u64 = 0x0102_1994; // linux/magic.h
+    rustix::fs::statfs(folder).is_ok_and(|found| {
+        // One page of the last that was asked for may be left.
+        found.f_type as u64 == TMPFS_MAGIC && found.f_blocks > 0 && (found.f_bavail <= 1 || found.f_ffree == 0)
+    })
 }
 
 // To every process of the namespace but init itself. That there is none left is not worth a word.

@@ -26,6 +26,7 @@ mod report;
 mod sandbox;
 mod supervisor;
 mod trace;
+mod turn;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -39,6 +40,7 @@ use crate::launch::{Side, launch};
 use crate::relay::{Conversation, Ending, Hosted};
 use crate::sandbox::{OrFail, Sandbox};
 use crate::supervisor::{Lost, Supervisor};
+use crate::turn::Held;
 
 // Exit codes, after sysexits.h. The supervisor goes by the messages; these are for a person who watches.
 const INTERNAL: u8 = 70; // EX_SOFTWARE
@@ -63,9 +65,12 @@ fn attend() -> Result<u8, Lost> {
         Err(failure) => return refuse(&mut supervisor, failure),
     };
     let side = invocation.and_then(|invocation| start(*invocation));
-    let (conversation, _reserved) = match side {
-        Ok((Side::Outside(launched), hosted)) => (Conversation::new(supervisor, launched, &hosted)?, reserved),
-        Ok((Side::Inside(code), _)) => return Ok(code),
+    // Kept to the end, by which everything of the module is gone.
+    let (conversation, _kept) = match side {
+        Ok((Side::Outside(launched), hosted, turn)) => {
+            (Conversation::new(supervisor, launched, &hosted)?, (reserved, turn))
+        }
+        Ok((Side::Inside(code), ..)) => return Ok(code),
         Err(failure) => return refuse(&mut supervisor, failure),
     };
     match conversation.run()? {
@@ -74,10 +79,12 @@ fn attend() -> Result<u8, Lost> {
     }
 }
 
-fn start(invocation: Invocation) -> Result<(Side, Hosted), SetupFailure> {
+fn start(invocation: Invocation) -> Result<(Side, Hosted, Option<Held>), SetupFailure> {
+    let turn = invocation.turn.as_ref().map(turn::hold).transpose()?;
     let command = Command::prepare(&invocation)?;
     let sandbox = Sandbox::prepare(invocation.sandbox)?;
-    Ok((launch(sandbox, command)?, Hosted { entry: invocation.entry, module: invocation.module }))
+    let hosted = Hosted { entry: invocation.entry, module: invocation.module };
+    Ok((launch(sandbox, command)?, hosted, turn))
 }
 
 // Leaves behind what the runner may have inherited. The result holds descriptor 3 for good: the module's channel is

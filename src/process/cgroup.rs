@@ -165,7 +165,8 @@ impl Drop for CgroupScope {
     }
 }
 
-fn remove(directory: &Path) {
+/// Kills what is in the group, waits for that, and removes it.
+pub(super) fn remove(directory: &Path) {
     for attempt in 0..REMOVALS {
         match fs::remove_dir(directory) {
             // Only a group with tasks in it is busy; anything else would not change by waiting.

@@ -32,6 +32,8 @@ pub struct Conversation {
     pub log_bytes_dropped: u64,
     /// Oddities in what the runner said that did not matter to the outcome.
     pub protocol_notes: Vec<String>,
+    /// Folders of the sandbox's own, as the module sees them, that it had filled when it ended.
+    pub full: Vec<String>,
 }
 
 /// What answers a module's requests: operation, arguments and the time that the module has left in, a value or a sentence
@@ -61,6 +63,7 @@ pub fn converse(
             enforcement: Enforcement::default(),
             log_bytes_dropped: 0,
             protocol_notes: Vec::new(),
+            full: Vec::new(),
         },
     }
 }

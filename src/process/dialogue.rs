@@ -54,6 +54,8 @@ pub(super) struct Heard {
     pub(super) progress_in_second: u32,
     /// As the runner says.
     pub(super) log_bytes_dropped: u64,
+    /// As the runner says.
+    pub(super) full: Vec<String>,
 }
 
 /// What a wait found.
@@ -253,6 +255,7 @@ impl<'a> Dialogue<'a> {
             enforcement: self.applied,
             log_bytes_dropped: log_bytes_dropped.saturating_add(self.heard.log_bytes_dropped),
             protocol_notes: self.heard.notes(),
+            full: self.heard.full,
         }
     }
 }

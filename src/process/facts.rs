@@ -15,7 +15,7 @@ use crate::record::Outcome;
 /// Everything that decides the outcome of one attempt.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    /// Whether the runner said hello; before that it can't have started anything.
+    /// Whether the runner said hello, which comes first.
     pub(super) greeted: bool,
     /// What the runner applied; set when the sandbox stands.
     pub(super) enforcement: Option<Enforcement>,
@@ -81,14 +81,9 @@ impl Facts {
         } else {
             format!("the runner {} before the sandbox stood", self.runner_end())
         };
-        let reason = self.with_stderr(reason);
-        // The runner tells of the sandbox when the module has begun to run, so that one that dies on the way there may
-        // have let it begin: what can't be excluded has to be put back.
-        if self.greeted {
-            Outcome::Garbled { reason }
-        } else {
-            Outcome::NotStarted { step: "runner".to_owned(), reason }
-        }
+        // Nothing is held against a module that nobody has seen begin. It may have all the same, just before the runner
+        // could say so: that is no matter, since what never started is put back to its checkpoint as well.
+        Outcome::NotStarted { step: "runner".to_owned(), reason: self.with_stderr(reason) }
     }
 
     fn runner_end(&self) -> String {
@@ -178,7 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_that_dies_is_told_apart_by_whether_the_module_can_have_started() {
+    fn a_sandbox_that_does_not_stand_in_time_is_not_held_against_the_module() {
+        let facts = Facts { greeted: true, setup_over: true, ..Facts::default() };
+        let reason = "the sandbox did not stand within 60 seconds".to_owned();
+        assert_eq!(facts.outcome(1), Outcome::NotStarted { step: "runner".to_owned(), reason });
+    }
+
+    #[test]
+    fn a_runner_that_dies_is_told_apart_by_whether_the_module_was_seen_to_start() {
         let killed = Some(ExitStatus::from_raw(9));
         let facts = Facts { runner_status: killed, stderr_tail: "oops".to_owned(), ..Facts::default() };
         assert_eq!(
@@ -188,11 +190,8 @@ mod tests {
                 reason: "the runner was killed by SIGKILL before the sandbox stood: oops".to_owned()
             }
         );
-        let facts = Facts { greeted: true, ..facts };
-        assert_eq!(
-            facts.outcome(1),
-            Outcome::Garbled { reason: "the runner was killed by SIGKILL before the sandbox stood: oops".to_owned() }
-        );
+        let greeted = Facts { greeted: true, ..facts };
+        assert!(matches!(greeted.outcome(1), Outcome::NotStarted { .. }));
         let facts = Facts { runner_status: killed, ..standing() };
         assert_eq!(
             facts.outcome(1),

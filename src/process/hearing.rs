@@ -82,7 +82,8 @@ impl Dialogue<'_> {
                 };
                 self.send(&SupervisorMessage::Reply(Reply { id, ok, error }));
             }
-            RunnerMessage::Result { value, usage, exit, garbled, log_bytes_dropped } => {
+            RunnerMessage::Result { value, usage, exit, garbled, log_bytes_dropped, full } => {
+                self.heard.full = full;
                 self.heard.log_bytes_dropped = log_bytes_dropped;
                 self.facts.result = Some(ResultMessage { value, usage, exit, garbled });
                 self.end_soon();

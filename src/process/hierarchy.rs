@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::cgroup::remove;
 use super::unified::{Unified, enable};
 
 /// The places of the controllers that limit a module, found once a run.
@@ -43,7 +44,7 @@ impl Base {
 }
 
 impl CgroupHierarchy {
-    /// Looks at what this process can see, makes the base directories, and removes groups that a killed supervisor left.
+    /// Looks at what this process can see, makes the base directories, and ends and removes groups that a killed supervisor left.
     ///
     /// In a version 2 tree that is delegated to this process's group, this moves the processes of that group into a
     /// child of it, called `supervisor`.
@@ -109,8 +110,7 @@ fn sweep(directory: &Path) {
         let Some((owner, _)) = name.to_str().and_then(|name| name.split_once('-')) else { continue };
         let Some(pid) = owner.strip_prefix(&own) else { continue };
         if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
-            // A group that still holds a process can't be removed, and is left to the next start.
-            fs::remove_dir(entry.path()).ok();
+            remove(&entry.path());
         }
     }
 }

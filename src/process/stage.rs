@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use super::Deadline;
 use super::runner::DEATH;
 
-/// How long a runner may take from its start until the sandbox stands.
-pub(super) const SETUP: Duration = Duration::from_secs(10);
+/// How long a runner may take from its start until the sandbox stands: milliseconds, where the machine is not overloaded.
+/// It is a bound for what hangs, as an interpreter on a file server that is away, and no judgement on a slow machine.
+pub(super) const SETUP: Duration = Duration::from_secs(60);
 /// How long a runner may take beyond a module's own grace to end everything and say so.
 const RUNNER_GRACE: Duration = Duration::from_secs(2);
 

@@ -180,6 +180,8 @@ fn a_runner_that_is_not_there_or_dies_early_did_not_start_the_module() {
         not_started(&outcome),
         ("runner", "the runner ended with exit code 127 before the sandbox stood: cannot find libc")
     );
+    let outcome = fake.outcome(&[HELLO, "exit 4"]);
+    assert_eq!(not_started(&outcome), ("runner", "the runner ended with exit code 4 before the sandbox stood"));
 }
 
 #[test]
@@ -192,7 +194,6 @@ fn a_runner_that_breaks_the_protocol_is_ended_with_the_reason() {
         (vec![HELLO, DONE, "exec sleep 1000"], "spoke for the module before the sandbox stood"),
         (vec![HELLO, SANDBOX, SANDBOX, "exec sleep 1000"], "entered the sandbox twice"),
         (vec![HELLO, SANDBOX, "head -c 3000000 /dev/zero", "echo", "exec sleep 1000"], "sent a line of 3000000 bytes"),
-        (vec![HELLO, "exit 4"], "ended with exit code 4 before the sandbox stood"),
         (vec![HELLO, SANDBOX, "exit 3"], "ended with exit code 3 without a result"),
         (vec![HELLO, SANDBOX, r#"printf '{"type":"res'"#, "kill -9 $$"], "was killed by SIGKILL without a result"),
     ] {

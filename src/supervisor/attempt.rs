@@ -102,7 +102,7 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     Attempt {
         number: scene.number,
         phase: scene.phase,
-        limits_hit: limits_hit(&talk.outcome, &scope.hits(), &target.profile),
+        limits_hit: limits_hit(&talk.outcome, &scope.hits(), &talk.full, &target.profile),
         outcome: talk.outcome,
         verdict: Verdict::Hold,
         usage: talk.usage,
@@ -162,6 +162,7 @@ pub(super) fn invocation(
         entry: scene.entry.clone(),
         environment: environment(context, scene),
         sandbox: sandbox::plan(context, target, scene.writable, cgroup_procs)?,
+        turn: context.turn.clone(),
     })
 }
 
@@ -230,12 +231,17 @@ fn own_line(scene: &Scene<'_>, level: Level, message: String) -> LogLine {
 }
 
 // SIGXFSZ and SIGXCPU are sent at these limits and nowhere else, see setrlimit(2).
-fn limits_hit(outcome: &Outcome, hits: &[LimitHit], profile: &Profile) -> Vec<String> {
+fn limits_hit(outcome: &Outcome, hits: &[LimitHit], full: &[String], profile: &Profile) -> Vec<String> {
     let mut limits: Vec<String> = hits.iter().map(ToString::to_string).collect();
     if let (Outcome::Signalled { signal, .. }, Some(bytes)) = (outcome, profile.limit_fsize)
         && *signal == Signal::SIGXFSZ as i32
     {
         limits.push(format!("limit_fsize {bytes} was reached"));
     }
+    let tmp_size = match profile.tmp_size {
+        bytes if bytes % (1 << 20) == 0 => format!("{}M", bytes >> 20),
+        bytes => bytes.to_string(),
+    };
+    limits.extend(full.iter().map(|folder| format!("tmp_size {tmp_size} was reached in {folder}")));
     limits
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{RunId, UnitName};
+use updates_protocol::{RunId, Turn, UnitName};
 
+use super::lock::RunLock;
 use crate::catalog::Catalog;
 use crate::config::{Config, Layout, Machine};
 use crate::fs::{IoContext, PathError};
@@ -70,6 +71,8 @@ pub(super) struct RunContext<'a> {
     pub(super) run_id: RunId,
     pub(super) catalog: &'a Catalog,
     checkpoints: Option<&'a Store>,
+    /// What runners have to hold; in everything but a check.
+    pub(super) turn: Option<Turn>,
     pub(super) cgroups: CgroupHierarchy,
     /// Lent to the modules without a network.
     pub(super) networks: NetworkNamespaces,
@@ -89,14 +92,15 @@ pub(super) struct RunContext<'a> {
 }
 
 impl<'a> RunContext<'a> {
-    /// Gathers what the machine says; without `checkpoints` it is a check, and nothing may be changed.
+    /// Gathers what the machine says; without the lock and `checkpoints` it is a check, and nothing may be changed.
     pub(super) fn new(
         supervisor: &'a Supervisor,
         run_id: RunId,
         catalog: &'a Catalog,
-        checkpoints: Option<&'a Store>,
+        held: Option<(&RunLock, &'a Store)>,
         arguments: Vec<String>,
     ) -> Result<Self, PathError> {
+        let checkpoints = held.map(|(_, checkpoints)| checkpoints);
         // Only a check shows it, and a run that is killed would leave it behind.
         let scratch = match checkpoints {
             Some(_) => None,
@@ -108,6 +112,7 @@ impl<'a> RunContext<'a> {
             catalog,
             check: checkpoints.is_none(),
             checkpoints,
+            turn: held.map(|(lock, _)| lock.turn().clone()),
             cgroups: CgroupHierarchy::find(),
             networks: NetworkNamespaces::default(),
             host_top: TopLevel::list(Path::new("/"))?,

@@ -59,7 +59,7 @@ impl RunError {
     /// The exit status that the error means.
     pub fn status(&self) -> ExitStatus {
         match self {
-            RunError::Lock(LockError::Held { .. }) => ExitStatus::Locked,
+            RunError::Lock(LockError::Held { .. } | LockError::LeftBehind { .. }) => ExitStatus::Locked,
             RunError::Unsettled { .. } => ExitStatus::RollbackFailed,
             RunError::UnknownModule { .. } | RunError::Folder(_) | RunError::Reach(_) => ExitStatus::Usage,
             _ => ExitStatus::InternalError,

@@ -1,4 +1,6 @@
 //! One run at a time: a lock whose holder is named, and whose value is an argument of whatever changes the machine.
+//!
+//! Who has it also has the turn: no runner of an earlier supervisor lives any more, and none that is late will start.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -7,8 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use updates_protocol::Turn;
 
 use crate::fs::{IoContext, PathError};
+
+/// How long the runners of a supervisor that was killed may take to end; they do at once, but for an overloaded machine.
+const LEFT_BEHIND: Duration = Duration::from_secs(30);
+/// flock(2) has no timeout of its own.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Proof that no other run is under way below this root. Dropped, or the process gone, it is free again: the kernel
 /// drops an flock(2) with its holder, so that no stale lock can be left.
@@ -16,6 +24,7 @@ use crate::fs::{IoContext, PathError};
 #[must_use]
 pub struct RunLock {
     _file: File,
+    turn: Turn,
 }
 
 /// Why the lock could not be had.
@@ -28,6 +37,15 @@ pub enum LockError {
         path: PathBuf,
         /// ` (process 1234)`, where it is known.
         holder: String,
+    },
+    /// What a killed run left behind does not end.
+    #[error(
+        "a module of a run that was killed is still being ended, which should take no time; `fuser -v {}` shows its runner",
+        path.display()
+    )]
+    LeftBehind {
+        /// The file that the runner holds.
+        path: PathBuf,
     },
     /// The file can't be made.
     #[error(transparent)]
@@ -42,31 +60,59 @@ impl RunLock {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).at("create", parent)?;
         }
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(path)
-            .at("open", path)?;
-        let until = Instant::now() + wait;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error).at("lock", path).map_err(LockError::Io),
-            }
-            if Instant::now() >= until || stop() {
-                return Err(LockError::Held { path: path.to_owned(), holder: holder(&mut file) });
-            }
-            // flock(2) has no timeout of its own.
-            std::thread::sleep(Duration::from_millis(50));
+        let mut file = open(path)?;
+        if !exclusive(&file, path, wait, &stop)? {
+            return Err(LockError::Held { path: path.to_owned(), holder: holder(&mut file) });
         }
         // For people alone; that it is not durable does no harm.
         file.set_len(0).at("write", path)?;
         write!(file, "{}", std::process::id()).at("write", path)?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, turn: take_turn(&path.with_file_name("turn"), &stop)? })
+    }
+
+    /// What a runner has to hold.
+    pub fn turn(&self) -> &Turn {
+        &self.turn
+    }
+}
+
+// The lock is free the moment a supervisor dies; its runner needs another moment to see that, and to end the module.
+fn take_turn(path: &Path, stop: &impl Fn() -> bool) -> Result<Turn, LockError> {
+    let mut file = open(path)?;
+    if !exclusive(&file, path, Duration::ZERO, stop)? {
+        tracing::info!("waiting for what a killed run left behind to end");
+        if !exclusive(&file, path, LEFT_BEHIND, stop)? {
+            return Err(LockError::LeftBehind { path: path.to_owned() });
+        }
+    }
+    // Never the same twice, for a runner that is late must not take it for its own.
+    let mut random = [0; 8];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(std::io::Error::from)
+        .at("draw a name for", path)?;
+    let name = format!("{} {:016x}", std::process::id(), u64::from_ne_bytes(random));
+    file.set_len(0).at("write", path)?;
+    file.write_all(name.as_bytes()).at("write", path)?;
+    Ok(Turn { file: path.to_owned(), name })
+}
+
+fn open(path: &Path) -> Result<File, PathError> {
+    File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(path).at("open", path)
+}
+
+/// Whether the lock was had before `wait` was over or `stop` said true.
+fn exclusive(file: &File, path: &Path, wait: Duration, stop: &impl Fn() -> bool) -> Result<bool, PathError> {
+    let until = Instant::now() + wait;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).at("lock", path),
+        }
+        if Instant::now() >= until || stop() {
+            return Ok(false);
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -92,5 +138,30 @@ mod tests {
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(held);
         drop(RunLock::take(&path, Duration::ZERO, || false).unwrap());
+    }
+
+    #[test]
+    fn nobody_has_the_lock_while_a_runner_of_an_earlier_supervisor_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/lock");
+        let first = RunLock::take(&path, Duration::ZERO, || false).unwrap();
+        let runner = File::open(&first.turn().file).unwrap();
+        flock(&runner, FlockOperation::NonBlockingLockShared).unwrap();
+        drop(first);
+        let error = RunLock::take(&path, Duration::ZERO, || true).unwrap_err();
+        assert!(matches!(error, LockError::LeftBehind { .. }), "{error}");
+        drop(runner);
+        drop(RunLock::take(&path, Duration::ZERO, || false).unwrap());
+    }
+
+    #[test]
+    fn each_turn_has_a_name_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let turn = || RunLock::take(&path, Duration::ZERO, || false).unwrap().turn().clone();
+        let (first, second) = (turn(), turn());
+        assert_ne!(first.name, second.name);
+        assert_eq!(fs::read_to_string(&second.file).unwrap(), second.name);
+        assert!(second.name.len() <= Turn::MAX_NAME);
     }
 }

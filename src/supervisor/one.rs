@@ -76,8 +76,7 @@ impl Supervisor {
         if let Some((lock, checkpoints)) = held {
             unsettled = recover::settle(self, lock, &catalog, checkpoints, false, dispatcher)?;
         }
-        let checkpoints = held.map(|(_, checkpoints)| checkpoints);
-        let mut context = RunContext::new(self, run_id, &catalog, checkpoints, options.arguments.clone())?;
+        let mut context = RunContext::new(self, run_id, &catalog, held, options.arguments.clone())?;
         context.trace = options.explain_denials;
         let target = match &options.module {
             OneModule::Installed(name) => modules::one_installed(&context, name)?,

@@ -11,6 +11,7 @@ use super::lock::RunLock;
 use super::units::UnitsBefore;
 use super::{Supervisor, undo};
 use crate::catalog::Catalog;
+use crate::process::CgroupHierarchy;
 use crate::state::Store;
 
 /// How often a restore is begun before a person is asked: one that is killed each time would otherwise be repeated, and
@@ -40,6 +41,10 @@ pub(super) fn settle(
         Some(history) => history.in_flight()?,
         None => Vec::new(),
     };
+    if !in_flight.is_empty() {
+        // Where the runner was killed as well, the last of its module may be about to die still: here it is waited for.
+        drop(CgroupHierarchy::find());
+    }
     for row in in_flight {
         let module = row.module;
         if row.tries >= MAX_TRIES && !insist {

@@ -67,7 +67,7 @@ impl Supervisor {
             let scope = Scope { named: &options.modules, unsettled: &unsettled, granter };
             replace::newer(found, &scope, dispatcher);
         }
-        let context = RunContext::new(self, run_id, &catalog, Some(&checkpoints), Vec::new())?;
+        let context = RunContext::new(self, run_id, &catalog, Some((lock, &checkpoints)), Vec::new())?;
         run_installed(&context, &options.modules, &unsettled, self.config.jobs, dispatcher)?;
         let published = catalog
             .installed()

@@ -1,6 +1,8 @@
 //! A run that is asked to end settles first.
 
-use rustix::process::Signal;
+use std::cell::RefCell;
+
+use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 
 use super::support::{Module, Root, Watch, until};
 use super::{module, statuses};
@@ -49,6 +51,46 @@ fn an_interruption_is_not_held_against_a_new_version() {
     let (ran, record) = root.run(&["--source", source.path()]);
     ran.expect(0);
     assert_eq!(statuses(&record), ["app: succeeded"]);
+}
+
+#[test]
+fn nothing_is_put_back_while_a_module_of_a_killed_run_still_writes() {
+    let root = Root::new();
+    root.folder("/srv/app");
+    let script = "#!/bin/sh\nwhile :; do echo line >>/srv/app/file; done\n";
+    root.install(&Module::executable("app", "1", script).declares(&["/srv/app/"]));
+    let before = root.tree("/srv");
+    let run = root.start(&["run", "--no-sync"]);
+    until("the module writes", || root.exists("/srv/app/file"));
+    // Stopped, the runner does not see that its supervisor dies: an overloaded machine in slow motion. As a child of this
+    // process then, for the kernel continues what is stopped in a group that nobody of its session looks after any more.
+    set_child_subreaper(Some(getpid())).unwrap();
+    let runner = runner_of(run.id());
+    kill_process(runner, Signal::STOP).unwrap();
+    run.signal(Signal::KILL);
+    assert_eq!(run.end().code, -9);
+    root.install(&Module::idle("idle", "1"));
+    let next = RefCell::new(root.start(&["-v", "run", "--no-sync", "idle"]));
+    until("the next run waits, or has ended", || {
+        next.borrow().stderr().contains("left behind") || !next.borrow_mut().is_running()
+    });
+    let mut next = next.into_inner();
+    assert!(next.is_running(), "it went on while the module was writing: {}", next.stderr());
+    kill_process(runner, Signal::CONT).unwrap();
+    next.end().expect(0);
+    Watch { root: root.path(), marker: None }.assert_none();
+    before.assert_same(&root.tree("/srv"), "not as before the run");
+}
+
+// Any thread of the supervisor may have started it, so that it is looked for by its parent; see proc_pid_stat(5).
+fn runner_of(supervisor: u32) -> Pid {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let found =
+        processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).find_map(|stat| {
+            let (pid, rest) = stat.split_once(" (updates-runner) ")?;
+            (rest.split(' ').nth(1) == Some(&supervisor.to_string())).then(|| pid.parse().unwrap())
+        });
+    Pid::from_raw(found.expect("the supervisor has a runner")).unwrap()
 }
 
 #[test]

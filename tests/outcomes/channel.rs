@@ -101,7 +101,10 @@ for _ in range(20000):
 os._exit(0)
 "#,
     ));
-    assert_json_snapshot!(scene.report_without_log());
+    let mut report = scene.report_without_log();
+    // How many were read before it ended is a matter of luck.
+    report["attempts"][0].as_object_mut().unwrap().remove("requests");
+    assert_json_snapshot!(report);
 }
 
 #[test]

@@ -59,6 +59,17 @@ pub struct Scene {
     before: Tree,
 }
 
+/// Asked of a harmless module: where no cgroup can be made, nothing bounds a greedy one of root.
+pub fn cgroups_bound() -> bool {
+    let record = run(&python("return True")).record;
+    let restrictions = record["modules"][0]["attempts"][0]["enforcement"]["restrictions"].as_array().unwrap();
+    let lacking = restrictions
+        .iter()
+        .filter(|each| each["name"] == "tasks_max" || each["name"] == "memory_max")
+        .find(|each| !each["by"].as_str().unwrap().starts_with("cgroup v"));
+    lacking.inspect(|each| eprintln!("skipped: {each}")).is_none()
+}
+
 /// Runs `module` in a root where its files are as they were before.
 #[track_caller]
 pub fn run(module: &Module) -> Scene {

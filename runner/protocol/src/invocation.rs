@@ -23,6 +23,26 @@ pub struct Invocation {
     pub environment: BTreeMap<String, String>,
     /// The sandbox to enter first.
     pub sandbox: SandboxPlan,
+    /// What the runner holds for as long as anything of the module may live; absent where nothing is changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
+}
+
+/// Proof against two supervisors at once: a file that names the supervisor whose runners may start.
+///
+/// A runner takes a shared flock(2) of it before it looks at the name, and the next supervisor an exclusive one before it
+/// writes its own: so a runner that was left behind has either ended by then, or never starts a module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The file, as the runner sees it.
+    pub file: PathBuf,
+    /// What it holds while it is this supervisor's turn; at most [`Turn::MAX_NAME`] bytes.
+    pub name: String,
+}
+
+impl Turn {
+    /// The longest name, in bytes.
+    pub const MAX_NAME: usize = 100;
 }
 
 /// The part of an invocation that the module itself is given.

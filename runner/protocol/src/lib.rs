@@ -18,7 +18,7 @@ mod version;
 
 pub use enforcement::{Enforcement, Restriction, SetupFailure};
 pub use frame::{Frame, FrameReader, MAX_LINE, MAX_RESULT, MAX_START, write_frame};
-pub use invocation::{Entry, Invocation, ModuleInvocation, PROTOCOL, Phase};
+pub use invocation::{Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Turn};
 pub use manifest::{Database, MAX_MANIFEST, Manifest, ManifestError, ManifestWarning, SandboxRequest, environment};
 pub use message::{
     CancelReason, Exit, Level, LogSource, Message, Reply, RunnerMessage, SupervisorMessage, TracedCall, Usage,

@@ -177,6 +177,9 @@ pub enum RunnerMessage {
         /// Bytes of the log that were cut, past its limit or out of lines that were too long.
         #[serde(default)]
         log_bytes_dropped: u64,
+        /// The folders of the sandbox's own, as the module sees them, that were full when its first process ended.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        full: Vec<String>,
     },
 }
 

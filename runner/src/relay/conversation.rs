@@ -20,7 +20,7 @@ use updates_protocol::{
 use super::channel::Channel;
 use super::module::Module;
 use super::output::Output;
-use crate::control::{Order, Received, ToInit};
+use crate::control::{End, LIMITED, Order, Received, ToInit};
 use crate::init::exit_of;
 use crate::launch::Launched;
 use crate::report::{ReportReader, Setup};
@@ -68,6 +68,8 @@ pub struct Conversation {
     /// When the next harder measure is due, and which.
     measure: Option<(Instant, Measure)>,
     cancelled: bool,
+    /// Which folders the module had filled when it ended.
+    full: Vec<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +102,7 @@ impl Conversation {
             started: Instant::now(),
             measure: None,
             cancelled: false,
+            full: Vec::new(),
         })
     }
 
@@ -139,8 +142,11 @@ impl Conversation {
                     Event::Channel => drop(self.channel.read(&mut self.module)?),
                     Event::Stdout => drop(self.stdout.read(&mut self.buffer, &mut self.module)?),
                     Event::Stderr => drop(self.stderr.read(&mut self.buffer, &mut self.module)?),
-                    Event::Control => match self.control.exit()? {
-                        Received::Message(exit) => return Ok(Over::Ended(Some(exit))),
+                    Event::Control => match self.control.end()? {
+                        Received::Message(End { exit, full }) => {
+                            self.full = LIMITED.iter().zip(full).filter(|(_, full)| *full).map(|(at, _)| *at).collect();
+                            return Ok(Over::Ended(Some(exit)));
+                        }
                         Received::Gone => return Ok(Over::Ended(None)),
                         Received::Nothing => {}
                     },
@@ -295,7 +301,7 @@ impl Conversation {
         self.stdout.finish(&mut self.module)?;
         self.stderr.finish(&mut self.module)?;
         let exit = exit.or(of_init).unwrap_or(Exit::Signal(Signal::KILL.as_raw()));
-        self.module.conclude(usage(wall), exit)?;
+        self.module.conclude(usage(wall), exit, &self.full)?;
         Ok(Ending::Finished)
     }
 

@@ -116,7 +116,7 @@ impl Module {
     }
 
     /// The last lines: what was kept, what was passed over, and the result.
-    pub(super) fn conclude(mut self, usage: Usage, exit: Exit) -> Result<(), Lost> {
+    pub(super) fn conclude(mut self, usage: Usage, exit: Exit, full: &[&str]) -> Result<(), Lost> {
         if let Some(step) = self.progress.take_last() {
             self.journal.progress(&mut self.supervisor, step)?;
         }
@@ -133,8 +133,9 @@ impl Module {
             self.result = None;
             self.garble(format!("the result is longer than {MODULE_RESULT} bytes once it is written out"));
         }
-        let garbled = self.garbled;
-        self.supervisor.send(&RunnerMessage::Result { value: self.result, usage, exit, garbled, log_bytes_dropped })?;
+        let (value, garbled) = (self.result, self.garbled);
+        let full = full.iter().map(ToString::to_string).collect();
+        self.supervisor.send(&RunnerMessage::Result { value, usage, exit, garbled, log_bytes_dropped, full })?;
         self.supervisor.flush()
     }
 }

@@ -100,6 +100,7 @@ impl Module {
                 best_effort: BTreeSet::new(),
                 trace: false,
             },
+            turn: None,
         };
         Self { folder, invocation }
     }
