@@ -200,3 +200,19 @@ fn denials_are_explained_after_the_run_in_words_and_in_the_record() {
     let plain = root.updates(&["--json", "runner", "denied"]).json();
     assert!(plain["modules"][0]["attempts"][0].get("denials").is_none());
 }
+
+#[test]
+fn a_declared_folder_that_is_not_there_yet_is_there_as_in_a_run_and_told_of_when_it_is_used() {
+    let code = r#"
+def main(args=None):
+    with open("/etc/greeting.d/10-hello", "w") as greeting:
+        greeting.write("Hello.")
+    return {"success": True}
+"#;
+    let root = Root::new();
+    root.write("/srv/app/file", "");
+    let module = Module::python("greeting", "1.0", code);
+    let declared = module.declares(&["/etc/greeting.d/", "/srv/app/unused/deep/"]);
+    let learned = learn(&root, &declared, &[]);
+    assert_eq!(backup_paths(&learned), ["/etc/greeting.d/"]);
+}

@@ -3,7 +3,7 @@
 //!
 //! Nothing is judged here. Whether a manifest asks for more is for whoever knows the sandbox profiles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -73,6 +73,19 @@ impl Grant {
         self.configuration == other.configuration && self.sandbox == other.sandbox
     }
 
+    /// Whether it lets the module write a part of its own folder. Only declared paths do: whatever lies above it is
+    /// mounted read-only there.
+    pub fn opens_folder_of(&self, module: &ModuleName) -> bool {
+        let folder = Path::new("/usr/local/lib/updates/modules").join(module.as_str());
+        let lists = [
+            self.configuration.get("backup_paths"),
+            self.sandbox.get("read_write_paths"),
+            self.sandbox.get("volatile_paths"),
+        ];
+        let mut paths = lists.into_iter().flatten().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+        paths.any(|path| Path::new(path).starts_with(&folder))
+    }
+
     /// `document` with what was granted in place of what it asks for.
     pub fn imposed_on(&self, document: &Map<String, Value>) -> Map<String, Value> {
         let mut document = document.clone();
@@ -117,8 +130,11 @@ impl Catalog {
         }
         granted.retain(|other| !other.says_the_same(&grant));
         granted.push(grant);
-        let excess = granted.len().saturating_sub(MAX_GRANTS);
-        granted.drain(..excess);
+        while granted.len() > MAX_GRANTS {
+            // That a module may write its own folder must never be forgotten: its edits would count as a person's.
+            let oldest = granted.iter().position(|grant| !grant.opens_folder_of(name)).unwrap_or(0);
+            granted.remove(oldest);
+        }
         self.write_grants(name, granted)
     }
 

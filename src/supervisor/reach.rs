@@ -101,7 +101,7 @@ impl Granter<'_> {
         }
         // Where no grant opens the module's own folder, what stands there was written by a person or shipped. It is
         // noted before the module runs: the edit itself may be what opens the folder.
-        if !grants.iter().any(|grant| writes_itself(grant, &module.name)) {
+        if !grants.iter().any(|grant| grant.opens_folder_of(&module.name)) {
             let stands = self.first_grant(&module.name, &module.document);
             let is_new = !grants.iter().any(|grant| grant.says_the_same(&stands));
             if is_new && self.is_shipped_within(module, &grants) {
@@ -242,18 +242,6 @@ impl Reach {
         }
         beyond
     }
-}
-
-// Only declared paths open a part of the folder; whatever lies above it is mounted read-only there (see `plan`).
-fn writes_itself(grant: &Grant, module: &ModuleName) -> bool {
-    let folder = Path::new("/usr/local/lib/updates/modules").join(module.as_str());
-    let lists = [
-        grant.configuration.get("backup_paths"),
-        grant.sandbox.get("read_write_paths"),
-        grant.sandbox.get("volatile_paths"),
-    ];
-    let mut paths = lists.into_iter().flatten().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
-    paths.any(|path| Path::new(path).starts_with(&folder))
 }
 
 fn decided_by_installation(key: &str) -> bool {

@@ -242,6 +242,9 @@ impl Worker<'_> {
         };
         for (place, mode) in [(layout.modules(), 0o755), (layout.settings(), 0o755), (layout.backups(), 0o700)] {
             if !self.context.check && covered(&place) {
+                // Folders above are the machine's, as any other of them.
+                let above = place.parent().unwrap_or(&place);
+                create_directory(above, 0o755).map_err(|error| error.to_string())?;
                 create_directory(&place, mode).map_err(|error| error.to_string())?;
             }
         }

@@ -39,7 +39,8 @@ pub fn grant(
     if !session.global.json {
         session.print(&(), || words(module, &asks))?;
     }
-    let agreed = yes || (!session.global.json && confirmed()?);
+    let answer = if yes || session.global.json { yes.then_some(true) } else { ask()? };
+    let agreed = answer == Some(true);
     if agreed {
         supervisor.agree(module, asks)?;
     }
@@ -47,7 +48,8 @@ pub fn grant(
         true => "granted; it holds from the next run on\n".to_owned(),
         false => format!("nothing was granted; to agree without being asked: updates sandbox grant {module} --yes\n"),
     })?;
-    Ok(if agreed { ExitStatus::Success } else { ExitStatus::Usage })
+    // Who was asked and said no got what they wanted; who could not be asked has to say it otherwise.
+    Ok(if answer.is_some() { ExitStatus::Success } else { ExitStatus::Usage })
 }
 
 fn words(module: &ModuleName, asks: &[Ask]) -> String {
@@ -62,14 +64,15 @@ fn words(module: &ModuleName, asks: &[Ask]) -> String {
     text
 }
 
-fn confirmed() -> Result<bool, CliError> {
+/// The answer of a person; none without a terminal.
+fn ask() -> Result<Option<bool>, CliError> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Ok(false);
+        return Ok(None);
     }
     let mut stderr = std::io::stderr().lock();
     stderr.write_all(b"Allow it? [y/N] ")?;
     stderr.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    Ok(Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")))
 }

@@ -4,6 +4,7 @@ mod fold;
 mod mounted;
 mod observe;
 mod overlay;
+mod placeholder;
 mod requests;
 mod run;
 mod stanza;

@@ -13,6 +13,7 @@ use updates_protocol::{DeclaredPath, Mount, Phase, TracedCall};
 use super::mounted::Mounted;
 use super::observe::{Ground, Left, observe};
 use super::overlay::{Layer, overlay};
+use super::placeholder::Placeholders;
 use super::requests::Answers;
 use super::stanza::{Learned, stanza};
 use crate::catalog::Catalog;
@@ -150,6 +151,8 @@ impl Learning<'_> {
         let scratch = Scratch(scratch(&mounted, &invocation.sandbox.mounts)?);
         let overlaid = overlay(std::mem::take(&mut invocation.sandbox.mounts), scratch.path(), &mounted);
         overlaid.layers.iter().try_for_each(make)?;
+        let view = View::new(supervisor.layout.machine());
+        let placeholders = Placeholders::make(target.manifest.declared_paths(), &overlaid.layers, &view)?;
         invocation.sandbox.mounts = overlaid.mounts;
         invocation.sandbox.identity = None;
         invocation.sandbox.landlock = None;
@@ -184,9 +187,9 @@ impl Learning<'_> {
             return Err(LearnError::NotStarted { module: name.to_string(), step, reason });
         }
 
+        placeholders.remove();
         let mut left = BTreeMap::new();
         overlaid.layers.iter().try_for_each(|layer| leavings(layer, &layer.upper, &mut left))?;
-        let view = View::new(supervisor.layout.machine());
         let ground = Ground {
             rules: Rules { profile: &target.profile, plan: &plan, choices: self.choices },
             look: &|path| view.look(path),
