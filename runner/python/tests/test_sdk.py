@@ -222,8 +222,6 @@ class Permissions(HostTest):
 
 
 class Services(HostTest):
-    STATE = {"unit": "x.service", "active": True, "unit_file_state": "enabled"}
-
     def call(self, expression, replies):
         return self.run_main("from updates import service\ndef main(args): return [%s]" % expression, replies=replies)
 
@@ -238,8 +236,9 @@ class Services(HostTest):
 
     def test_a_status_is_a_dict_and_what_is_not_known_is_not_active(self):
         expression = "service.status('x'), service.is_active('x'), service.is_enabled('x')"
-        run = self.call(expression, {"service.status": ("ok", self.STATE)})
-        self.assertEqual([self.STATE, True, True], run.value)
+        state = {"unit": "x.service", "active": True, "unit_file_state": "enabled"}
+        run = self.call(expression, {"service.status": ("ok", state)})
+        self.assertEqual([state, True, True], run.value)
         run = self.call(expression, {"service.status": ("error", "no")})
         self.assertEqual([None, False, False], run.value)
 

@@ -1,8 +1,8 @@
 """Services, looked at and controlled by systemd on the module's behalf.
 
 A module may name the units that its index.json declares in `sandbox.services`, `configuration.services` or
-`configuration.service_name`; the supervisor's refusal says what to declare. Every function logs why it could not do what
-it was asked and answers False, None or "unknown". What a module changed is taken back when the module fails.
+`configuration.service_name`; the supervisor's refusal says what to declare. Every function logs why it could not do
+what it was asked and answers False, None or "unknown". What a module changed is taken back when the module fails.
 """
 
 from updates import _request
@@ -23,8 +23,8 @@ __all__ = [
 def get_service_status(unit):
     """Return the state of `unit` ("nginx" or "nginx.service") as a dict, or None when it can't be known.
 
-    `unit` is the full name, `active` a bool; `load_state`, `active_state`, `sub_state` and `unit_file_state` are systemd's
-    own words, such as "loaded", "failed", "running" and "enabled".
+    `unit` is the full name, `active` a bool; `load_state`, `active_state`, `sub_state` and `unit_file_state` are
+    systemd's own words, such as "loaded", "failed", "running" and "enabled".
     """
     answer = _request.ask("service.status", {"unit": str(unit)}, None)
     if answer is not None and not isinstance(answer, dict):
