@@ -166,8 +166,8 @@ impl Profile {
                 }
             }
             "system_call_filter" => {
-                let mut possible = allowed(&self.system_call_filter);
-                possible.extend(allowed(&allow.calls));
+                let mut possible = allowed(&self.system_call_filter).as_ref().clone();
+                possible.extend(allowed(&allow.calls).iter());
                 for call in allowed(&wanted.system_call_filter).difference(&possible) {
                     add((*call).to_owned(), list(&allow.calls));
                 }

@@ -25,7 +25,11 @@ impl Profile {
                 "capability_bounding_set",
                 self.capability_bounding_set.iter().any(|held| !other.capability_bounding_set.contains(held)),
             ),
-            ("system_call_filter", !allowed(&self.system_call_filter).is_subset(&allowed(&other.system_call_filter))),
+            (
+                "system_call_filter",
+                self.system_call_filter != other.system_call_filter
+                    && !allowed(&self.system_call_filter).is_subset(&allowed(&other.system_call_filter)),
+            ),
             (
                 "restrict_address_families",
                 self.restrict_address_families.iter().any(|family| !other.restrict_address_families.contains(family)),

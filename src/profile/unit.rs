@@ -53,7 +53,7 @@ pub fn unit(profile: &Profile) -> String {
         paths.iter().for_each(|path| line(directive, &format!("-{path}")));
     }
     line("CapabilityBoundingSet", &words(&profile.capability_bounding_set));
-    line("SystemCallFilter", &words(&allowed(&profile.system_call_filter).into_iter().collect::<Vec<_>>()));
+    line("SystemCallFilter", &words(&allowed(&profile.system_call_filter).iter().copied().collect::<Vec<_>>()));
     let families = words(&profile.restrict_address_families);
     line("RestrictAddressFamilies", if families.is_empty() { "none" } else { &families });
     line("RestrictSUIDSGID", yes(profile.restrict_suid_sgid));

@@ -5,6 +5,7 @@
 //! end the process; numbers that this program does not know answer ENOSYS, so that a C library newer than it falls back.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use syscalls::Sysno;
 use updates_protocol::SystemCallFilter;
@@ -32,8 +33,36 @@ pub(super) struct Range {
     pub(super) verdict: Verdict,
 }
 
+/// A filter that was compiled: nearly all modules of a run have one of a few.
+struct Known {
+    calls: Arc<BTreeSet<&'static str>>,
+    restrictions: Restrictions,
+    filter: SystemCallFilter,
+}
+
+static FILTERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+/// How many filters are remembered; beyond that they are compiled anew.
+const MOST_FILTERS: usize = 32;
+
 /// The filter that lets `calls` through, as far as `restrictions` allow.
-pub(in crate::profile) fn filter(calls: &BTreeSet<&'static str>, restrictions: &Restrictions) -> SystemCallFilter {
+pub(in crate::profile) fn filter(
+    calls: &Arc<BTreeSet<&'static str>>,
+    restrictions: &Restrictions,
+) -> SystemCallFilter {
+    // A panic elsewhere leaves the list whole: it is only ever added to in one step.
+    let mut known = FILTERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = known.iter().find(|known| Arc::ptr_eq(&known.calls, calls) && known.restrictions == *restrictions);
+    if let Some(known) = same {
+        return known.filter.clone();
+    }
+    let filter = work_out(calls, restrictions);
+    if known.len() < MOST_FILTERS {
+        known.push(Known { calls: calls.clone(), restrictions: restrictions.clone(), filter: filter.clone() });
+    }
+    filter
+}
+
+fn work_out(calls: &BTreeSet<&'static str>, restrictions: &Restrictions) -> SystemCallFilter {
     let program = compile(&ranges(calls, restrictions));
     let summary = format!(
         "{} of {} system calls in a program of {} instructions; foreign architectures end the process",

@@ -2,9 +2,9 @@
 //!
 //! Numbers come from the kernel's own tables, by way of a crate; which call belongs to which group is in `groups.txt`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use syscalls::Sysno;
 use updates_protocol::nearest;
@@ -34,8 +34,14 @@ static NAMES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     listed.chain(Sysno::iter().map(|call| call.name())).collect()
 });
 
+// Every module of a run asks for a few of the same lists several times.
+static ALLOWED: LazyLock<Mutex<HashMap<Vec<SystemCallEntry>, Arc<BTreeSet<&'static str>>>>> =
+    LazyLock::new(Mutex::default);
+/// How many lists are remembered; beyond that they are worked out anew.
+const MOST_LISTS: usize = 64;
+
 /// One entry of `system_call_filter`: a call or a group, added or, written with a `~`, taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SystemCallEntry {
     taken_away: bool,
     name: &'static str,
@@ -48,18 +54,11 @@ impl SystemCallEntry {
             Some(name) => (true, name),
             None => (false, text),
         };
-        let (kind, known): (_, Vec<&'static str>) = match name.starts_with('@') {
-            true => ("group of system calls", GROUPS.keys().copied().collect()),
-            false => ("system call", NAMES.iter().copied().collect()),
+        let found = match name.starts_with('@') {
+            true => GROUPS.get_key_value(name).map(|(name, _)| *name),
+            false => NAMES.get(name).copied(),
         };
-        match known.iter().find(|known| **known == name) {
-            Some(name) => Ok(Self { taken_away, name }),
-            None => Err(match nearest(name, &known) {
-                Some(nearest) => format!("is no {kind}; did you mean {nearest:?}?"),
-                None if name.starts_with('@') => format!("is no {kind}; there are {}", known.join(", ")),
-                None => format!("is no {kind}; syscalls(2) lists them"),
-            }),
-        }
+        found.map(|name| Self { taken_away, name }).ok_or_else(|| unknown(name))
     }
 
     /// Whether the entry takes away.
@@ -73,6 +72,18 @@ impl SystemCallEntry {
     }
 }
 
+fn unknown(name: &str) -> String {
+    let (kind, known): (_, Vec<&'static str>) = match name.starts_with('@') {
+        true => ("group of system calls", GROUPS.keys().copied().collect()),
+        false => ("system call", NAMES.iter().copied().collect()),
+    };
+    match nearest(name, &known) {
+        Some(nearest) => format!("is no {kind}; did you mean {nearest:?}?"),
+        None if name.starts_with('@') => format!("is no {kind}; there are {}", known.join(", ")),
+        None => format!("is no {kind}; syscalls(2) lists them"),
+    }
+}
+
 impl fmt::Display for SystemCallEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.taken_away { "~" } else { "" }, self.name)
@@ -81,7 +92,20 @@ impl fmt::Display for SystemCallEntry {
 
 /// The calls of this architecture that `entries` leave, by name. Of two entries about one call the later holds;
 /// `@default` is in from the start.
-pub fn allowed(entries: &[SystemCallEntry]) -> BTreeSet<&'static str> {
+pub fn allowed(entries: &[SystemCallEntry]) -> Arc<BTreeSet<&'static str>> {
+    // A panic elsewhere leaves the map whole: it is only ever added to in one step.
+    let mut known = ALLOWED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(calls) = known.get(entries) {
+        return calls.clone();
+    }
+    let calls = Arc::new(work_out(entries));
+    if known.len() < MOST_LISTS {
+        known.insert(entries.to_vec(), calls.clone());
+    }
+    calls
+}
+
+fn work_out(entries: &[SystemCallEntry]) -> BTreeSet<&'static str> {
     let mut calls = group(DEFAULT);
     for entry in entries {
         let named = if entry.name.starts_with('@') { group(entry.name) } else { only_here([entry.name]).collect() };
