@@ -45,10 +45,7 @@ static FILTERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 const MOST_FILTERS: usize = 32;
 
 /// The filter that lets `calls` through, as far as `restrictions` allow.
-pub(in crate::profile) fn filter(
-    calls: &Arc<BTreeSet<&'static str>>,
-    restrictions: &Restrictions,
-) -> SystemCallFilter {
+pub(in crate::profile) fn filter(calls: &Arc<BTreeSet<&'static str>>, restrictions: &Restrictions) -> SystemCallFilter {
     // A panic elsewhere leaves the list whole: it is only ever added to in one step.
     let mut known = FILTERS.lock().unwrap_or_else(PoisonError::into_inner);
     let same = known.iter().find(|known| Arc::ptr_eq(&known.calls, calls) && known.restrictions == *restrictions);
