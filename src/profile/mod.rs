@@ -33,7 +33,7 @@ pub use plan::{SDK, plan};
 pub use provenance::{Origin, Provenance};
 pub use score::{Assessment, Exposure, assess, exposure};
 pub use settings::{BestEffort, Profile};
-pub use system_calls::{AddressFamily, Restrictions, SystemCallEntry, allowed, group};
+pub use system_calls::{AddressFamily, Calls, Restrictions, SystemCallEntry, allowed, group};
 pub use unit::unit;
 
 /// The profile in the bytes of one file, laid over what holds where nothing is said: for tests that try any bytes.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use syscalls::Sysno;
 use updates_protocol::SystemCallFilter;
 
-use super::names::number;
+use super::names::{Calls, number};
 use super::program::{
     ALLOW, ARCHITECTURE, IF_ANY_BIT, IF_AT_LEAST, IF_EQUAL, Instruction, KILL_PROCESS, MOST, NUMBER, and, argument,
     give, hexadecimal, jump, load, refuse, test,
@@ -35,7 +35,7 @@ pub(super) struct Range {
 
 /// A filter that was compiled: nearly all modules of a run have one of a few.
 struct Known {
-    calls: Arc<BTreeSet<&'static str>>,
+    calls: Calls,
     restrictions: Restrictions,
     filter: SystemCallFilter,
 }
@@ -45,7 +45,7 @@ static FILTERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 const MOST_FILTERS: usize = 32;
 
 /// The filter that lets `calls` through, as far as `restrictions` allow.
-pub(in crate::profile) fn filter(calls: &Arc<BTreeSet<&'static str>>, restrictions: &Restrictions) -> SystemCallFilter {
+pub(in crate::profile) fn filter(calls: &Calls, restrictions: &Restrictions) -> SystemCallFilter {
     // A panic elsewhere leaves the list whole: it is only ever added to in one step.
     let mut known = FILTERS.lock().unwrap_or_else(PoisonError::into_inner);
     let same = known.iter().find(|known| Arc::ptr_eq(&known.calls, calls) && known.restrictions == *restrictions);

@@ -10,7 +10,7 @@ mod restrict;
 mod tests;
 
 pub use address_family::AddressFamily;
-pub use names::{SystemCallEntry, allowed, group};
+pub use names::{Calls, SystemCallEntry, allowed, group};
 pub use restrict::Restrictions;
 
 pub(in crate::profile) use compile::filter;

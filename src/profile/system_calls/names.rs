@@ -34,9 +34,11 @@ static NAMES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     listed.chain(Sysno::iter().map(|call| call.name())).collect()
 });
 
+/// Names of calls, shared among those who asked for the same list.
+pub type Calls = Arc<BTreeSet<&'static str>>;
+
 // Every module of a run asks for a few of the same lists several times.
-static ALLOWED: LazyLock<Mutex<HashMap<Vec<SystemCallEntry>, Arc<BTreeSet<&'static str>>>>> =
-    LazyLock::new(Mutex::default);
+static ALLOWED: LazyLock<Mutex<HashMap<Vec<SystemCallEntry>, Calls>>> = LazyLock::new(Mutex::default);
 /// How many lists are remembered; beyond that they are worked out anew.
 const MOST_LISTS: usize = 64;
 
@@ -92,7 +94,7 @@ impl fmt::Display for SystemCallEntry {
 
 /// The calls of this architecture that `entries` leave, by name. Of two entries about one call the later holds;
 /// `@default` is in from the start.
-pub fn allowed(entries: &[SystemCallEntry]) -> Arc<BTreeSet<&'static str>> {
+pub fn allowed(entries: &[SystemCallEntry]) -> Calls {
     // A panic elsewhere leaves the map whole: it is only ever added to in one step.
     let mut known = ALLOWED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(calls) = known.get(entries) {
