@@ -12,6 +12,7 @@ use updates_protocol::{FieldError, MAX_MANIFEST, Manifest, ManifestError, Module
 use super::Catalog;
 use super::document::{DocumentError, format_like, read_bounded, read_object};
 use super::installed::with_settings;
+use crate::config::Layout;
 use crate::fs::{create_directory, replace_file};
 
 /// The keys of `configuration` that the supervisor acts upon; the others are the module's own affair.
@@ -76,7 +77,7 @@ impl Grant {
     /// Whether it lets the module write a part of its own folder. Only declared paths do: whatever lies above it is
     /// mounted read-only there.
     pub fn opens_folder_of(&self, module: &ModuleName) -> bool {
-        let folder = Path::new("/usr/local/lib/updates/modules").join(module.as_str());
+        let folder = Layout::module_inside(module);
         let lists = [
             self.configuration.get("backup_paths"),
             self.sandbox.get("read_write_paths"),

@@ -59,6 +59,11 @@ impl Layout {
         self.modules().join(name.as_str())
     }
 
+    /// The folder of one installed module, as a path of the machine that modules see.
+    pub fn module_inside(name: &ModuleName) -> PathBuf {
+        Path::new("/usr/local/lib/updates/modules").join(name.as_str())
+    }
+
     /// The global index, for people and for modules of the original.
     pub fn global_index(&self) -> PathBuf {
         self.below("usr/local/lib/updates/index.json")

@@ -67,7 +67,7 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     let writable = scene.writable.iter().map(|entry| entry.path.clone());
     let grants = match Grants::new(context.supervisor, target, writable, scene.journal, context.check) {
         Ok(grants) => grants,
-        Err(error) => return not_started(scene, "plan", error.to_string(), scope.account()),
+        Err(error) => return not_started(scene, "plan", error.to_string(), &account),
     };
     let mut trail = Trail::default();
     let command = RunnerCommand { program: context.supervisor.installation.runner.clone() };

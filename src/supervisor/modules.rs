@@ -1,7 +1,7 @@
 //! Installed modules as targets: manifest, profile and folder put together; what can't be used is reported and left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use updates_protocol::ModuleName;
 
@@ -12,6 +12,7 @@ use super::reach::{Granter, Held, ReachError};
 use super::target::Target;
 use super::{RunContext, Supervisor};
 use crate::catalog::{Catalog, CatalogEntry, Installed};
+use crate::config::Layout;
 use crate::profile::{Profile, Profiles};
 use crate::record::{ModuleRecord, ModuleStatus};
 
@@ -106,7 +107,7 @@ fn granted(
 
 fn target(module: Installed, profile: Profile) -> Target {
     Target {
-        inside: PathBuf::from("/usr/local/lib/updates/modules").join(module.name.as_str()),
+        inside: Layout::module_inside(&module.name),
         manifest: module.manifest,
         warnings: module.warnings,
         profile,

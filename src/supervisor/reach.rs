@@ -132,12 +132,14 @@ impl Granter<'_> {
     // lets every module go is none of that, and left out.
     fn first_grant(&self, name: &ModuleName, document: &Map<String, Value>) -> Grant {
         let mut grant = Grant::of(document, GrantedBy::Installation);
-        if let Ok((manifest, _)) = Manifest::from_object(document.clone(), name)
-            && let Ok(beyond) = self.profiles.named(&manifest).and_then(|profile| profile.beyond(&manifest))
-        {
-            for excess in beyond.iter().filter(|excess| !decided_by_installation(&excess.key)) {
-                grant.sandbox.shift_remove(&excess.key);
-            }
+        let manifest = Manifest::from_object(document.clone(), name).ok().map(|(manifest, _)| manifest);
+        let beyond = manifest.and_then(|manifest| self.profiles.named(&manifest).ok()?.beyond(&manifest).ok());
+        let Some(beyond) = beyond else {
+            grant.sandbox.clear(); // what can't be judged is not granted
+            return grant;
+        };
+        for excess in beyond.iter().filter(|excess| !decided_by_installation(&excess.key)) {
+            grant.sandbox.shift_remove(&excess.key);
         }
         grant
     }

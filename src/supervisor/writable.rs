@@ -124,7 +124,7 @@ fn outermost(declared: impl Iterator<Item = DeclaredPath>) -> Vec<DeclaredPath> 
 
 fn forbid_own_places(layout: &Layout, name: &ModuleName, path: &DeclaredPath) -> Result<(), WritableError> {
     let state = layout.module_state(name);
-    let code = Path::new("/usr/local/lib/updates/modules").join(name.as_str());
+    let code = Layout::module_inside(name);
     if path.as_path().starts_with(&state) || path.as_path().starts_with(&code) {
         return Ok(());
     }
