@@ -27,8 +27,9 @@ fn attempts_go_through_where_nothing_stands_in_the_way() {
     let docker = root.folder("/run").at("/run/docker.sock");
     let _listener = std::os::unix::net::UnixListener::bind(docker).unwrap();
     let outside = Outside::new(&root);
-    // A shell stays as pid 1, so that the program has a parent and a pid 1 to attack; another process is there to be seen.
-    let keep = "sleep 1000 </dev/null >/dev/null 2>&1 & \"$@\"; exit $?";
+    // A shell stays as pid 1, so that the program has a parent and a pid 1 to attack; another process is there to be seen,
+    // and a descriptor to be inherited: whoever started this test may have left none open.
+    let keep = "exec 7</dev/null; sleep 1000 </dev/null >/dev/null 2>&1 & \"$@\"; exit $?";
     let output = in_place_of_the_machine(&root, &["--pid", "--fork", "--kill-child"])
         .args(["sh", "-c", keep, "sh"])
         .arg(program())
