@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod config;
+pub mod database;
 pub mod fs;
 pub mod history;
 pub mod permissions;

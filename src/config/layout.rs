@@ -14,6 +14,14 @@ pub enum Machine {
 }
 
 impl Machine {
+    /// Where its `/` lies on this one.
+    pub fn root(&self) -> &Path {
+        match self {
+            Machine::Host => Path::new("/"),
+            Machine::Root(root) => root,
+        }
+    }
+
     /// Where `path` of the machine that modules see lies on this one.
     pub fn locate(&self, path: &DeclaredPath) -> PathBuf {
         match self {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use updates_protocol::{DeclaredPath, ModuleName};
+use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
 use super::entry::{Entry, SavedNode};
 use super::error::{Damage, StateError};
@@ -41,10 +40,10 @@ pub struct ModuleBackupInfo {
     pub backup_dir: PathBuf,
     /// The declared paths.
     pub files: Vec<DeclaredPath>,
-    /// Unit names; none yet.
-    pub services: Vec<String>,
-    /// Database configurations without secrets; none yet.
-    pub databases: Vec<Value>,
+    /// Unit names.
+    pub services: Vec<UnitName>,
+    /// Database configurations, without passwords.
+    pub databases: Vec<Database>,
     /// SHA-256 that stands for the whole slot.
     pub checksum: String,
 }
@@ -108,8 +107,8 @@ impl Backup {
             description: header.description.clone(),
             backup_dir: self.path().to_owned(),
             files: header.paths.clone(),
-            services: Vec::new(),
-            databases: Vec::new(),
+            services: header.services.keys().cloned().collect(),
+            databases: header.databases.iter().map(|saved| saved.database.clone()).collect(),
             checksum: checksum.clone(),
         }
     }
@@ -122,6 +121,7 @@ impl Backup {
             Some(_) => return Err(damaged(Damage::Checksum)),
             None => return Err(damaged(Damage::NotADirectory)),
         }
+        self.verify_beside()?;
         let files = self.files()?;
         let whole = Territory { paths: DeclaredPath::new("/").into_iter().collect(), left_out: Vec::new() };
         let mut verified = HashMap::new();
@@ -191,9 +191,5 @@ fn is_as_saved(
 
 /// Opens the tree that modules see.
 pub(super) fn machine_root(machine: &Machine) -> Result<Root, PathError> {
-    let path = match machine {
-        Machine::Host => Path::new("/"),
-        Machine::Root(root) => root,
-    };
-    Root::open(path)
+    Root::open(machine.root())
 }

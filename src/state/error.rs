@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use updates_protocol::{DeclaredPath, ModuleName};
 
+use crate::database::DatabaseError;
 use crate::fs::PathError;
+use crate::service::ServiceError;
 
 /// A backup that could not be taken or a slot that could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +14,15 @@ pub enum StateError {
     /// A system call failed.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A database can't be saved or put back.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// systemd could not be asked.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// Units are to be saved or put back where there is no systemd.
+    #[error("there is no systemd here, so services can be neither saved nor put back")]
+    NoSystemd,
     /// A tree deeper than is walked.
     #[error("below {0} paths are longer than 65536 bytes; remove what is nested so deeply")]
     TooDeep(DeclaredPath),
@@ -107,6 +118,9 @@ pub enum Damage {
     /// Something is there that is not listed.
     #[error("{} does not belong to it", .0.display())]
     Extra(PathBuf),
+    /// A dump is not what was saved.
+    #[error(transparent)]
+    Database(DatabaseError),
     /// What is there is not what was saved.
     #[error("{} is not what was saved", .0.display())]
     Differs(PathBuf),
@@ -118,14 +132,28 @@ pub enum RestoreError {
     /// The slot can't be used, or the machine can't be written; nothing was changed.
     #[error("nothing was restored: {0}")]
     Refused(#[source] StateError),
-    /// Some paths are not back. Applying a fresh plan goes on with them.
-    #[error("{total} paths are not back, the first: {}", failures.first().map(ToString::to_string).unwrap_or_default())]
+    /// Some of it is not back. Applying a fresh plan goes on with that.
+    #[error("{total} things are not back, the first: {}", failures.first().map(ToString::to_string).unwrap_or_default())]
     Incomplete {
         /// At most [`super::MAX_FAILURES`] of them, in the order in which they failed.
-        failures: Vec<PathError>,
+        failures: Vec<RestoreProblem>,
         /// How many there are.
         total: usize,
         /// What was done.
         restored: super::Restored,
     },
+}
+
+/// Something that is not back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreProblem {
+    /// A path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A unit, in a sentence.
+    #[error("{0}")]
+    Unit(String),
 }

@@ -12,10 +12,15 @@ use updates_protocol::{DeclaredPath, ModuleName};
 use super::bytes::Bytes;
 use super::entry::Entry;
 use super::error::Damage;
+use crate::database::SavedDatabase;
 use crate::fs::{HashingWriter, Time, sha256};
+use crate::service::SavedUnits;
 
 /// The format that this program writes, and the newest that it reads.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
+
+/// The oldest that it reads.
+const OLDEST: u64 = 1;
 
 const OPEN: &str = ",\"entries\":[\n";
 const CLOSE: &str = "\n],\"sha256\":\"";
@@ -53,6 +58,12 @@ pub struct Header {
     pub left_out: Vec<DeclaredPath>,
     /// The directories above the declared paths, so that missing ones come back as they were.
     pub parents: Vec<Parent>,
+    /// The state of each unit, by the name it was asked for.
+    #[serde(default, skip_serializing_if = "SavedUnits::is_empty")]
+    pub services: SavedUnits,
+    /// The databases, in the order in which they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<SavedDatabase>,
 }
 
 /// A directory above a declared path.
@@ -154,7 +165,7 @@ fn refuse_newer(bytes: &[u8]) -> Result<(), Damage> {
     let end = digits.iter().position(|byte| !byte.is_ascii_digit()).ok_or(Damage::Truncated)?;
     let format = std::str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok());
     match format.ok_or(Damage::Truncated)? {
-        FORMAT => Ok(()),
+        OLDEST..=FORMAT => Ok(()),
         other => Err(Damage::NewerFormat(other)),
     }
 }

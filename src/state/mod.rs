@@ -5,11 +5,13 @@
 //! the truth about it; nothing is written to the live machine before the whole slot has been verified.
 
 mod backup;
+mod beside;
 mod bytes;
 mod entry;
 mod error;
 mod gained;
 mod index;
+mod live;
 mod manifest;
 mod note;
 mod pending;
@@ -24,8 +26,9 @@ mod survey;
 pub use backup::{Backup, ModuleBackupInfo};
 pub use bytes::Bytes;
 pub use entry::{Attributes, Entry, Identity, SavedNode};
-pub use error::{Damage, RestoreError, StateError};
+pub use error::{Damage, RestoreError, RestoreProblem, StateError};
 pub use gained::{Gained, take_privileges};
+pub use live::Live;
 pub use manifest::{FORMAT, Header, Manifest, Parent};
 pub use note::Note;
 pub use pending::{PendingBackup, Sealed};

@@ -7,17 +7,19 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
-use updates_protocol::{DeclaredPath, ModuleName};
+use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
 use super::backup::{Backup, machine_root};
+use super::beside::{self, Beside};
 use super::entry::SavedNode;
 use super::error::StateError;
+use super::live::Live;
 use super::manifest::{self, FORMAT, Header, Manifest};
 use super::save::{Former, MANY, Saver};
-use super::slot::{MANIFEST, Places, Staging};
+use super::slot::{MANIFEST, Places, SERVICES, Staging};
 use super::store::Store;
 use super::survey::{Found, TRIES, Territory, What};
-use crate::config::Machine;
+use crate::database;
 use crate::fs::{IoContext, Kind, Root, Time};
 
 /// A backup that is not yet one. Dropped, it leaves nothing behind.
@@ -30,6 +32,7 @@ pub struct PendingBackup<'a> {
     description: String,
     paths: Vec<DeclaredPath>,
     left_out: Vec<DeclaredPath>,
+    beside: Beside,
 }
 
 /// A slot that holds what is live now.
@@ -54,7 +57,8 @@ impl Sealed {
 impl<'a> PendingBackup<'a> {
     pub(super) fn new(store: &'a Store, name: ModuleName, owner: ModuleName, description: &str) -> Self {
         let description = description.to_owned();
-        Self { store, name, owner, description, paths: Vec::new(), left_out: Vec::new() }
+        let (paths, left_out, beside) = (Vec::new(), Vec::new(), Beside::default());
+        Self { store, name, owner, description, paths, left_out, beside }
     }
 
     /// Adds paths of the machine that modules see. Duplicates and nested paths are saved once; a path where nothing is
@@ -71,24 +75,46 @@ impl<'a> PendingBackup<'a> {
         self
     }
 
+    /// Adds units, whose state is saved.
+    pub fn services(mut self, units: impl IntoIterator<Item = UnitName>) -> Self {
+        self.beside.units.extend(units);
+        self
+    }
+
+    /// Adds databases. The files of an SQLite database are left out of the paths: they are saved in its own way.
+    pub fn databases(mut self, databases: impl IntoIterator<Item = Database>) -> Self {
+        for database in databases {
+            if !self.beside.databases.contains(&database) {
+                self.left_out.extend(database::own_files(&database));
+                self.beside.databases.push(database);
+            }
+        }
+        self
+    }
+
     /// Saves everything that was added, and returns when it is durable.
     ///
     /// # Errors
     /// Whatever keeps a single path from being saved whole. The former slot then stands as before.
-    pub fn seal(self, machine: &Machine) -> Result<Sealed, StateError> {
-        let root = machine_root(machine)?;
+    pub fn seal<'l>(mut self, live: impl Into<Live<'l>>) -> Result<Sealed, StateError> {
+        let live = live.into();
+        self.beside.require(&live)?;
+        let root = machine_root(live.machine)?;
+        // Declared as a path as well, it is saved in its own way all the same.
+        let own: Vec<_> = self.beside.databases.iter().flat_map(database::own_files).collect();
+        self.paths.retain(|path| !own.iter().any(|own| own.as_path() == path.as_path()));
         let territory = Territory::new(self.paths.clone(), self.left_out.clone());
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.attempt(&root, &territory) {
+            match self.attempt(&live, &root, &territory) {
                 Err(StateError::Vanishing(_)) if tries < TRIES => {}
                 other => return other,
             }
         }
     }
 
-    fn attempt(&self, root: &Root, territory: &Territory) -> Result<Sealed, StateError> {
+    fn attempt(&self, live: &Live<'_>, root: &Root, territory: &Territory) -> Result<Sealed, StateError> {
         let began = now();
         let found = territory.survey(root, |_| true)?;
         let header = Header {
@@ -101,23 +127,28 @@ impl<'a> PendingBackup<'a> {
             paths: territory.paths.clone(),
             left_out: territory.left_out.clone(),
             parents: territory.parents(root)?,
+            services: self.beside.units(live)?,
+            databases: Vec::new(),
         };
         // A former slot that can't be read is replaced; it is no use to anybody, and the live files are there.
         let former = self.store.load(&self.name).ok().flatten();
         let former = match former {
-            Some(backup) if says_the_same(backup.manifest(), &header, &found) => return Ok(Sealed::Reused(backup)),
+            Some(backup) if self.beside.databases.is_empty() && says_the_same(backup.manifest(), &header, &found) => {
+                return Ok(Sealed::Reused(backup));
+            }
             other => other,
         };
         let files = former.as_ref().and_then(|backup| backup.files().ok());
         let former = former.as_ref().zip(files.as_ref());
         let former = former.map(|(backup, files)| Former { manifest: backup.manifest(), files });
-        self.write(root, header, &found, former.as_ref())
+        self.write(live, root, header, &found, former.as_ref())
     }
 
     fn write(
         &self,
+        live: &Live<'_>,
         root: &Root,
-        header: Header,
+        mut header: Header,
         found: &[Found],
         former: Option<&Former<'_>>,
     ) -> Result<Sealed, StateError> {
@@ -132,6 +163,12 @@ impl<'a> PendingBackup<'a> {
             saver.save(found)?;
         }
         let (entries, written) = (saver.entries, saver.written);
+        header.databases = self.beside.dump(live, &staging.path())?;
+        if !header.services.is_empty() {
+            let path = staging.path().join(SERVICES);
+            let text = beside::services_file(&header.services).map_err(std::io::Error::from);
+            text.and_then(|text| std::fs::write(&path, text)).at("write", &path)?;
+        }
         let file = staging.manifest()?;
         let at = places.slot().join(MANIFEST);
         let checksum = manifest::write(&header, &entries, std::io::BufWriter::new(&file)).at("write", &at)?;
@@ -178,10 +215,24 @@ impl<'a> PendingBackup<'a> {
 
 /// Whether a slot describes exactly this: the same request by the same module, and not one inode moved since.
 fn says_the_same(former: &Manifest, header: &Header, found: &[Found]) -> bool {
-    let Header { format, module, owner, description, timestamp: _, began: _, paths, left_out, parents } =
-        &former.header;
+    let Header {
+        format,
+        module,
+        owner,
+        description,
+        timestamp: _,
+        began: _,
+        paths,
+        left_out,
+        parents,
+        services,
+        databases,
+    } = &former.header;
     (format, module, owner, description) == (&header.format, &header.module, &header.owner, &header.description)
         && (paths, left_out, parents) == (&header.paths, &header.left_out, &header.parents)
+        && *services == header.services
+        // What a database holds is told by dumping it.
+        && databases.is_empty()
         && former.entries.len() == found.len()
         && former.entries.iter().zip(found).all(|(entry, found)| {
             entry.path == found.path

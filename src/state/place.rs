@@ -17,6 +17,7 @@ use updates_protocol::ModuleName;
 
 use super::MAX_FAILURES;
 use super::entry::{Attributes, Entry, SavedNode};
+use super::error::RestoreProblem;
 use crate::fs::{
     Cursor, Flags, IoContext, Kind, Node, PathError, Root, Status, copy_checked, is_absence, remove_all_at, sha256,
 };
@@ -160,13 +161,13 @@ impl<'a> Placer<'a> {
     }
 
     /// Sets the flags that would have stood in the way.
-    pub fn set_flags(&mut self, failures: &mut Vec<PathError>, total: &mut usize) {
+    pub fn set_flags(&mut self, failures: &mut Vec<RestoreProblem>, total: &mut usize) {
         for (path, flags) in std::mem::take(&mut self.flags) {
             let node = self.root.parent(&path).and_then(|(directory, name)| Node::open(directory, name));
             if let Err(error) = node.and_then(|node| node.set_flags(flags)).at("set the flags of", &path) {
                 *total += 1;
                 if failures.len() < MAX_FAILURES {
-                    failures.push(error);
+                    failures.push(error.into());
                 }
             }
         }

@@ -7,20 +7,26 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::backup::{Backup, machine_root};
+use super::beside::BesideRestore;
 use super::entry::{Attributes, Entry, Identity, SavedNode};
 use super::error::{RestoreError, StateError};
+use super::live::Live;
 use super::place::temporary;
 use super::survey::{Found, TRIES, Territory, What};
-use crate::config::Machine;
+use crate::database::SavedDatabase;
 use crate::fs::{self, IoContext, Kind, Node, Root, Status};
+use crate::service::UnitDifference;
 
 /// What it takes to make the declared paths what they were.
 #[derive(Debug, Clone)]
 #[must_use = "a plan changes nothing until it is applied"]
-pub struct RestorePlan {
-    pub(super) backup: Backup,
-    pub(super) machine: Machine,
+pub struct RestorePlan<'a> {
+    pub(super) backup: &'a Backup,
+    pub(super) live: Live<'a>,
     pub(super) differences: Vec<Difference>,
+    pub(super) units: Vec<UnitDifference>,
+    pub(super) databases: Vec<&'a SavedDatabase>,
+    pub(super) forced_start: bool,
 }
 
 /// One path that is not as it was.
@@ -68,8 +74,9 @@ impl fmt::Display for Difference {
 
 impl Backup {
     /// Compares the machine with the slot. Files that have not moved since are not read.
-    pub fn plan(&self, machine: &Machine) -> Result<RestorePlan, StateError> {
-        let root = machine_root(machine)?;
+    pub fn plan<'a>(&'a self, live: impl Into<Live<'a>>) -> Result<RestorePlan<'a>, StateError> {
+        let live = live.into();
+        let root = machine_root(live.machine)?;
         let mut tries = 0;
         let differences = loop {
             tries += 1;
@@ -78,12 +85,14 @@ impl Backup {
                 other => break other?,
             }
         };
-        Ok(RestorePlan { backup: self.clone(), machine: machine.clone(), differences })
+        let beside = BesideRestore::begin(self, live, false)?;
+        let (units, databases) = (beside.units(), beside.databases()?);
+        Ok(RestorePlan { backup: self, live, differences, units, databases, forced_start: false })
     }
 
     /// Plans and applies: afterwards the declared paths are what they were.
-    pub fn restore(&self, machine: &Machine) -> Result<super::Restored, RestoreError> {
-        self.plan(machine).map_err(RestoreError::Refused)?.apply()
+    pub fn restore<'a>(&'a self, live: impl Into<Live<'a>>) -> Result<super::Restored, RestoreError> {
+        self.plan(live).map_err(RestoreError::Refused)?.apply()
     }
 
     pub(super) fn territory(&self) -> Territory {
@@ -92,15 +101,31 @@ impl Backup {
     }
 }
 
-impl RestorePlan {
+impl<'a> RestorePlan<'a> {
     /// What differs, a directory before what it holds, removals in their places.
     pub fn differences(&self) -> &[Difference] {
         &self.differences
     }
 
+    /// Units that are not as they were.
+    pub fn units(&self) -> &[UnitDifference] {
+        &self.units
+    }
+
+    /// Databases that are not as they were, or of which only a restore would tell.
+    pub fn databases(&self) -> &[&'a SavedDatabase] {
+        &self.databases
+    }
+
+    /// Starts every saved unit afterwards, whether it ran then or not.
+    pub fn with_forced_service_start(mut self) -> Self {
+        self.forced_start = true;
+        self
+    }
+
     /// Whether everything is as it was.
     pub fn is_empty(&self) -> bool {
-        self.differences.is_empty()
+        self.differences.is_empty() && self.units.is_empty() && self.databases.is_empty()
     }
 }
 

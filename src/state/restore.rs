@@ -12,8 +12,9 @@ use rustix::fs::{AtFlags, Mode, StatVfsMountFlags, mkdirat, unlinkat};
 
 use super::MAX_FAILURES;
 use super::backup::machine_root;
+use super::beside::BesideRestore;
 use super::entry::{Entry, SavedNode};
-use super::error::{RestoreError, StateError};
+use super::error::{RestoreError, RestoreProblem, StateError};
 use super::manifest::Parent;
 use super::place::{Placer, put, set_attributes, temporary};
 use super::plan::{Change, Difference, RestorePlan, removals};
@@ -24,12 +25,14 @@ use crate::fs::{Flags, IoContext, Kind, Node, PathError, Root, Status, is_absenc
 pub struct Restored {
     /// Paths that were put back or removed, in the order of the walk.
     pub changed: Vec<PathBuf>,
+    /// What was done beside files, each in words: `stop web.service`, `restore PostgreSQL app`.
+    pub steps: Vec<String>,
 }
 
 /// Up to how many changed paths are synced one by one; with more, one syncfs(2) a file system is cheaper.
 const FEW: usize = 16;
 
-impl RestorePlan {
+impl RestorePlan<'_> {
     /// Puts everything back, and returns when it is durable.
     ///
     /// # Errors
@@ -37,12 +40,15 @@ impl RestorePlan {
     /// back was put back.
     pub fn apply(self) -> Result<Restored, RestoreError> {
         let gone = absent_parents(&self);
-        if self.differences.is_empty() && gone.is_empty() {
+        if self.is_empty() && gone.is_empty() && !self.forced_start {
             return Ok(Restored::default());
         }
         let refused = |error: PathError| RestoreError::Refused(error.into());
         self.backup.verify().map_err(RestoreError::Refused)?;
-        let root = machine_root(&self.machine).map_err(refused)?;
+        let mut beside =
+            BesideRestore::begin(self.backup, self.live, self.forced_start).map_err(RestoreError::Refused)?;
+        let disturbed = !self.differences.is_empty() || !gone.is_empty() || !self.databases.is_empty();
+        let root = machine_root(self.live.machine).map_err(refused)?;
         let files = self.backup.files().map_err(refused)?;
         let batch = self.differences.len() > FEW;
         let mut work = Restorer {
@@ -63,11 +69,16 @@ impl RestorePlan {
             }
             other => other?,
         }
+        beside.before_files(disturbed);
         work.run();
         for path in gone.into_iter().rev() {
             work.remove_empty(&path);
         }
         work.settle();
+        let (steps, problems) = beside.after_files(&self.databases);
+        work.restored.steps = steps;
+        work.total += problems.len();
+        work.failures.extend(problems);
         if work.total == 0 {
             return Ok(work.restored);
         }
@@ -116,8 +127,8 @@ impl RestorePlan {
 }
 
 /// Directories above declared paths that exist now and did not then.
-fn absent_parents(plan: &RestorePlan) -> Vec<PathBuf> {
-    let Ok(root) = machine_root(&plan.machine) else { return Vec::new() };
+fn absent_parents(plan: &RestorePlan<'_>) -> Vec<PathBuf> {
+    let Ok(root) = machine_root(plan.live.machine) else { return Vec::new() };
     let parents = plan.backup.manifest().header.parents.iter();
     parents
         .filter(|parent| parent.owner_and_mode.is_none())
@@ -127,13 +138,13 @@ fn absent_parents(plan: &RestorePlan) -> Vec<PathBuf> {
 }
 
 struct Restorer<'a> {
-    plan: &'a RestorePlan,
+    plan: &'a RestorePlan<'a>,
     root: &'a Root,
     placer: Placer<'a>,
     /// Directories whose entries were changed, with the flags they had.
     touched: BTreeMap<PathBuf, Flags>,
     restored: Restored,
-    failures: Vec<PathError>,
+    failures: Vec<RestoreProblem>,
     total: usize,
     /// Whether what was added is gone already.
     removed: bool,
@@ -307,7 +318,7 @@ impl Restorer<'_> {
     fn fail(&mut self, error: PathError) {
         self.total += 1;
         if self.failures.len() < MAX_FAILURES {
-            self.failures.push(error);
+            self.failures.push(error.into());
         }
     }
 }

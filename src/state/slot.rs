@@ -20,6 +20,8 @@ use crate::fs::{IoContext, PathError, Root, is_absence, list, remove_all_at, syn
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const FILES: &str = "files";
+pub(super) const DATABASES: &str = "databases";
+pub(super) const SERVICES: &str = "services.json";
 const SUFFIX: &str = "_backup";
 
 /// Up to how many files and directories are synced one by one; with more, one syncfs(2) is cheaper.
@@ -117,6 +119,11 @@ impl Staging {
         }
     }
 
+    /// The slot's directory while it is being built.
+    pub fn path(&self) -> PathBuf {
+        self.places.new_slot()
+    }
+
     /// The tree that takes the content.
     pub fn files(&self) -> &Root {
         &self.files
@@ -137,6 +144,7 @@ impl Staging {
         let path = self.places.new_slot();
         manifest.sync_all().at("write", &path.join(MANIFEST))?;
         self.sync(written).at("write", &path)?;
+        self.sync_beside()?;
         sync_directory(&path)?;
         let slot = self.places.slot();
         match swap(&path, &slot, &self.places.old_slot()) {
@@ -148,6 +156,27 @@ impl Staging {
             // The slot is in place whatever becomes of the former one, which recovery removes as well.
             if let Err(error) = remove(&leftover) {
                 tracing::warn!("a former slot stays until the next run: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_beside(&self) -> Result<(), StateError> {
+        let path = self.path();
+        let databases = path.join(DATABASES);
+        let mut synced: Vec<PathBuf> = match fs::read_dir(&databases) {
+            Err(error) if is_absence(&error) => Vec::new(),
+            other => {
+                let listed =
+                    other.and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>());
+                listed.at("list", &databases)?
+            }
+        };
+        synced.extend([databases, path.join(SERVICES)]);
+        for path in synced {
+            match File::open(&path).and_then(|file| file.sync_all()) {
+                Err(error) if is_absence(&error) => {}
+                other => other.at("write", &path)?,
             }
         }
         Ok(())

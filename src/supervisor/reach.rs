@@ -229,7 +229,7 @@ impl Reach {
         }
         for database in &self.manifest.databases {
             if !granted.manifest.databases.contains(database) {
-                beyond.push(format!("to put back the database {}", name_of(database)));
+                beyond.push(format!("to put back the database {}", database));
             }
         }
         let raw = self.manifest.raw.get("sandbox");
@@ -260,12 +260,4 @@ pub(super) fn is_hidden(granted: &Profile, path: &Path) -> bool {
     let inside = |place: &Path| path.starts_with(place) || place.starts_with(path);
     OWN.iter().any(|own| inside(Path::new(own)))
         || granted.inaccessible_paths.iter().any(|hidden| inside(hidden.as_path()))
-}
-
-fn name_of(database: &updates_protocol::Database) -> String {
-    use updates_protocol::Database::{Mysql, Postgresql, Sqlite};
-    match database {
-        Sqlite { database } => database.to_string(),
-        Postgresql { database, .. } | Mysql { database, .. } => database.clone(),
-    }
 }

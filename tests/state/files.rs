@@ -28,7 +28,8 @@ fn changed_deleted_and_created_files_are_put_back() {
     fs::set_permissions(ground.at("/etc/app/b"), Permissions::from_mode(0o600)).unwrap();
     fs::remove_dir_all(ground.at("/etc/app/deep")).unwrap();
     ground.write("/etc/app/new/planted", "x");
-    let plan = ground.load().plan(&ground.machine()).unwrap();
+    let (backup, machine) = (ground.load(), ground.machine());
+    let plan = backup.plan(&machine).unwrap();
     let told: Vec<_> = plan.differences().iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -251,7 +252,8 @@ fn a_sparse_terabyte_takes_no_time_and_no_space() {
     assert_eq!(&bytes, b"middle");
     // Data where a hole was is a difference, though size and other data are equal.
     File::options().write(true).open(ground.at("/etc/app/sparse")).unwrap().write_at(b"x", 1 << 35).unwrap();
-    let plan = ground.load().plan(&ground.machine()).unwrap();
+    let (backup, machine) = (ground.load(), ground.machine());
+    let plan = backup.plan(&machine).unwrap();
     assert_eq!(plan.differences()[0].change, Change::Content);
 }
 

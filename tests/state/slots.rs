@@ -74,7 +74,7 @@ fn a_slot_is_plain_files_and_an_index_in_the_shape_of_the_original() {
     assert_eq!(entry["checksum"], backup.info().checksum);
     let manifest = fs::read(ground.slot().join("manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(manifest["format"], 1);
+    assert_eq!(manifest["format"], updates::state::FORMAT);
     assert_eq!(manifest["entries"][1]["path"], "/etc/app/a");
 }
 
@@ -86,7 +86,7 @@ fn a_damaged_slot_is_refused_before_the_first_live_write() {
         (|g| edit(g, |bytes| bytes.truncate(bytes.len() / 2)), |d| matches!(d, Damage::Truncated)),
         (|g| edit(g, |bytes| bytes.clear()), |d| matches!(d, Damage::Truncated)),
         (|g| edit(g, |bytes| bytes[80] ^= 1), |d| matches!(d, Damage::Checksum)),
-        (|g| edit(g, |bytes| bytes[10] = b'2'), |d| matches!(d, Damage::NewerFormat(2))),
+        (|g| edit(g, |bytes| bytes[10] = b'9'), |d| matches!(d, Damage::NewerFormat(9))),
         (|g| fs::remove_file(g.slot().join("manifest.json")).unwrap(), |d| matches!(d, Damage::NoManifest)),
         (|g| fs::write(g.slot().join("files/etc/app/a"), "onf").unwrap(), |d| matches!(d, Damage::Differs(_))),
         (|g| fs::remove_file(g.slot().join("files/etc/app/a")).unwrap(), |d| matches!(d, Damage::Missing(_))),
@@ -103,7 +103,7 @@ fn a_damaged_slot_is_refused_before_the_first_live_write() {
         let ground = Ground::new();
         ground.write("/etc/app/a", "one");
         ground.seal(&["/etc/app"]);
-        assert_eq!(fs::read(manifest(&ground)).unwrap()[10], b'1');
+        assert_eq!(fs::read(manifest(&ground)).unwrap()[10], b'2');
         ground.write("/etc/app/a", "changed");
         ground.write("/etc/app/new", "new");
         harm(&ground);

@@ -4,6 +4,7 @@
 //! plan of a sandbox, and the messages of protocol 1. Nothing here touches the machine; whoever reads bytes from
 //! outside turns them into these types first.
 
+mod database;
 mod enforcement;
 mod frame;
 mod invocation;
@@ -16,10 +17,11 @@ mod sandbox;
 mod unit;
 mod version;
 
+pub use database::{Database, Secret, ServerDatabase};
 pub use enforcement::{Enforcement, Restriction, SetupFailure};
 pub use frame::{Frame, FrameReader, MAX_LINE, MAX_RESULT, MAX_START, write_frame};
 pub use invocation::{Entry, Invocation, ModuleInvocation, PROTOCOL, Phase, Turn};
-pub use manifest::{Database, MAX_MANIFEST, Manifest, ManifestError, ManifestWarning, SandboxRequest, environment};
+pub use manifest::{MAX_MANIFEST, Manifest, ManifestError, ManifestWarning, SandboxRequest, environment};
 pub use message::{
     CancelReason, Exit, Level, LogSource, Message, Reply, RunnerMessage, SupervisorMessage, TracedCall, Usage,
     parse_module_line, parse_runner_line,

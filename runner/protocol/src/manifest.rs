@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::object::{FieldError, Object, describe, nearest};
-use crate::{DeclaredPath, ModuleName, ProfileName, ProtectProc, SchemaVersion, UnitName};
+use crate::{Database, DeclaredPath, ModuleName, ProfileName, ProtectProc, SchemaVersion, UnitName};
 
 /// The largest `index.json` that is read, in bytes.
 pub const MAX_MANIFEST: usize = 1 << 20;
@@ -49,45 +49,6 @@ pub struct Manifest {
     pub sandbox: SandboxRequest,
     /// The whole document, as the module will read it.
     pub raw: Map<String, Value>,
-}
-
-/// A database that a module declares, as the seed's `StateManager` takes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Database {
-    /// An SQLite file.
-    Sqlite {
-        /// The database file.
-        database: DeclaredPath,
-    },
-    /// A PostgreSQL database; the password stays in memory.
-    Postgresql {
-        /// The database's name.
-        database: String,
-        /// Host name or socket directory; the default socket when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// Port, 5432 when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        port: Option<u16>,
-        /// Role to connect as.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        user: Option<String>,
-    },
-    /// A MySQL or MariaDB database.
-    Mysql {
-        /// The database's name.
-        database: String,
-        /// Host name; the default socket when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        host: Option<String>,
-        /// Port, 3306 when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        port: Option<u16>,
-        /// User to connect as.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        user: Option<String>,
-    },
 }
 
 /// The `sandbox` object of a manifest: each field set here adjusts the profile.
@@ -334,31 +295,13 @@ fn databases(configuration: &Object<'_>) -> Result<Vec<Database>, FieldError> {
     };
     let mut databases = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        let database = database(item).map_err(|problem| FieldError {
+        let database = Database::parse(item).map_err(|problem| FieldError {
             field: format!("{}[{index}]", configuration.field("databases")),
             problem,
         })?;
         databases.push(database);
     }
     Ok(databases)
-}
-
-fn database(item: &Value) -> Result<Database, String> {
-    let mut item = item.clone();
-    // The original's examples write the port as a string.
-    if let Some(port) = item.get_mut("port")
-        && let Some(number) = port.as_str().and_then(|text| text.parse::<u16>().ok())
-    {
-        *port = number.into();
-    }
-    if let Some(kind) = item.get_mut("type") {
-        match kind.as_str() {
-            Some("postgres") => *kind = "postgresql".into(),
-            Some("mariadb") => *kind = "mysql".into(),
-            _ => {}
-        }
-    }
-    serde_json::from_value(item).map_err(|error| error.to_string())
 }
 
 fn sandbox(request: &Object<'_>) -> Result<SandboxRequest, FieldError> {

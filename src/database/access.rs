@@ -1,0 +1,47 @@
+//! How databases are reached: the machine's files, passwords, and what bounds a client's time.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use updates_protocol::{Database, Secret};
+
+/// The way to a machine's databases.
+#[derive(Debug, Clone, Copy)]
+pub struct Access<'a> {
+    /// Where the machine that modules see lies on this one; `/` for this machine. SQLite files lie below it, and a socket
+    /// directory is looked for below it first.
+    pub root: &'a Path,
+    /// Passwords by database.
+    pub passwords: &'a Passwords,
+    /// How long one step with a database may take: a dump, a load.
+    pub timeout: Duration,
+    /// Becomes readable when nobody wants the answer any more; asked before anything live is changed, never after.
+    pub interrupt: Option<BorrowedFd<'a>>,
+}
+
+/// Passwords of databases, kept in memory alone.
+#[derive(Debug, Clone, Default)]
+pub struct Passwords(BTreeMap<String, Secret>);
+
+impl Passwords {
+    /// Remembers the password of each of these that has one.
+    pub fn remember<'d>(&mut self, databases: impl IntoIterator<Item = &'d Database>) {
+        for database in databases {
+            if let Some(password) = database.password() {
+                self.0.insert(identity(database), password.clone());
+            }
+        }
+    }
+
+    /// The password of a database: its own, or one that was remembered for the same one.
+    pub fn of<'p>(&'p self, database: &'p Database) -> Option<&'p Secret> {
+        database.password().or_else(|| self.0.get(&identity(database)))
+    }
+}
+
+/// Everything but the password.
+fn identity(database: &Database) -> String {
+    serde_json::to_string(database).unwrap_or_else(|_| unreachable!("texts and numbers are JSON"))
+}

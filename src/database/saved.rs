@@ -1,0 +1,71 @@
+//! What a slot remembers of one database: which it was, the file that holds its dump, and what the dump itself can't say.
+
+use std::fs::File;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use updates_protocol::Database;
+
+use super::{DatabaseError, mysql, postgresql, sqlite};
+use crate::fs::{Node, Root, digest};
+
+/// One database of a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedDatabase {
+    /// Which one, without its password.
+    pub database: Database,
+    /// Its dump; absent for an SQLite file that did not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dump: Option<Dump>,
+}
+
+/// A dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dump {
+    /// The file's name in the slot's `databases`.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes, as 64 hexadecimal digits.
+    pub sha256: String,
+    /// What the dump itself does not say.
+    pub details: Details,
+}
+
+/// What a dump itself does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Details {
+    /// Of an SQLite file.
+    Sqlite(sqlite::Details),
+    /// Of a PostgreSQL database.
+    Postgresql(postgresql::Details),
+    /// Of a MySQL or MariaDB database.
+    Mysql(mysql::Details),
+}
+
+impl SavedDatabase {
+    /// Checks size and hash of the dump.
+    pub(super) fn verify_content(&self, directory: &Path) -> Result<(), DatabaseError> {
+        let Some(dump) = &self.dump else { return Ok(()) };
+        let found = open(directory, &dump.file)
+            .and_then(|(file, status)| digest(&file, &status))
+            .map_err(|error| self.error(format!("its dump {} can't be read: {error}", dump.file)))?;
+        // A dump is written in one go and has no holes, so its digest is that of all its bytes.
+        if found.size == dump.size && found.sha256 == dump.sha256 {
+            return Ok(());
+        }
+        Err(self.error(format!("its dump {} is not what was saved", dump.file)))
+    }
+
+    pub(super) fn error(&self, problem: String) -> DatabaseError {
+        DatabaseError { database: Box::new(self.database.clone()), problem }
+    }
+}
+
+fn open(directory: &Path, name: &str) -> std::io::Result<(File, crate::fs::Status)> {
+    let directory = Root::open(directory).map_err(std::io::Error::other)?;
+    let (parent, name) = directory.parent(Path::new(name))?;
+    let node = Node::open(parent, name)?;
+    Ok((node.read()?, node.status()?))
+}

@@ -1,0 +1,40 @@
+//! What a backup is taken of and put back to: the machine's files, its systemd, its database servers.
+
+use std::os::fd::BorrowedFd;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::config::Machine;
+use crate::database::{Access, Passwords};
+use crate::service::Systemd;
+
+/// How long one step with a database may take.
+const DATABASE: Duration = Duration::from_secs(3600);
+
+static NO_PASSWORDS: LazyLock<Passwords> = LazyLock::new(Passwords::default);
+
+/// A live machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Live<'a> {
+    /// Its files.
+    pub machine: &'a Machine,
+    /// Its systemd; without one no unit can be saved or put back.
+    pub systemd: Option<&'a Systemd>,
+    /// Passwords of its databases.
+    pub passwords: &'a Passwords,
+    /// Becomes readable when nobody wants a backup any more. A restore is never given up.
+    pub interrupt: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Live<'a> {
+    pub(super) fn databases(&self) -> Access<'a> {
+        Access { root: self.machine.root(), passwords: self.passwords, timeout: DATABASE, interrupt: self.interrupt }
+    }
+}
+
+/// Files, and databases that need no password.
+impl<'a> From<&'a Machine> for Live<'a> {
+    fn from(machine: &'a Machine) -> Self {
+        Self { machine, systemd: None, passwords: &NO_PASSWORDS, interrupt: None }
+    }
+}
