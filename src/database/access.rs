@@ -21,6 +21,35 @@ pub struct Access<'a> {
     pub interrupt: Option<BorrowedFd<'a>>,
 }
 
+impl<'a> Access<'a> {
+    /// What ends a step that reads or writes all of a database, where it may still be given up.
+    pub(super) fn long(&self) -> Bounds<'a> {
+        Bounds { timeout: self.timeout, interrupt: self.interrupt }
+    }
+
+    /// What ends a question that a server answers at once.
+    pub(super) fn short(&self) -> Bounds<'a> {
+        Bounds { timeout: self.timeout.min(QUESTION), interrupt: self.interrupt }
+    }
+
+    /// The same once something live is changed: nobody's loss of interest stops that half way.
+    pub(super) fn committed(self) -> Self {
+        Self { interrupt: None, ..self }
+    }
+}
+
+/// How long a server may take for a question.
+const QUESTION: Duration = Duration::from_secs(60);
+
+/// What ends a client that does not end by itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds<'a> {
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Becomes readable when nobody wants the answer any more.
+    pub interrupt: Option<BorrowedFd<'a>>,
+}
+
 /// Passwords of databases, kept in memory alone.
 #[derive(Debug, Clone, Default)]
 pub struct Passwords(BTreeMap<String, Secret>);

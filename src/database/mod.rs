@@ -5,6 +5,7 @@
 //! with [`Access`] and go to the one client that needs them, never to a file or an argument.
 
 mod access;
+mod client;
 mod error;
 mod mysql;
 mod postgresql;
@@ -50,8 +51,8 @@ pub fn verify(saved: &SavedDatabase, directory: &Path) -> Result<(), DatabaseErr
     match (&saved.database, &saved.dump) {
         (_, None) => Ok(()),
         (Database::Sqlite { .. }, Some(dump)) => sqlite::verify(dump, directory),
-        (Database::Postgresql(_), Some(dump)) => postgresql::verify(dump, directory),
-        (Database::Mysql(_), Some(dump)) => mysql::verify(dump, directory),
+        (Database::Postgresql(server), Some(dump)) => postgresql::verify(server, dump, directory),
+        (Database::Mysql(server), Some(dump)) => mysql::verify(server, dump, directory),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn dump(
     Err(unsupported(server))
 }
 
-pub(super) fn verify(_dump: &Dump, _directory: &Path) -> Result<(), DatabaseError> {
+pub(super) fn verify(_server: &ServerDatabase, _dump: &Dump, _directory: &Path) -> Result<(), DatabaseError> {
     Ok(())
 }
 
