@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::access::Bounds;
+use super::orphan::end_with_this_thread;
 
 /// The most that is read of an answer, in bytes.
 const LONGEST_ANSWER: usize = 16 << 20;
@@ -81,6 +82,7 @@ impl Client {
             // The standard library gives up the supplementary groups with the first change of user.
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
+        end_with_this_thread(&mut command);
         Self { program, command }
     }
 

@@ -8,6 +8,7 @@ mod access;
 mod client;
 mod error;
 mod mysql;
+mod orphan;
 mod postgresql;
 mod saved;
 mod sqlite;
