@@ -1,8 +1,11 @@
 //! Databases, saved and put back on real servers that the tests start as other users of the system.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test; clippy knows only test functions themselves")]
 
+mod kill;
 mod mysql;
+mod mysql_faults;
 mod mysql_server;
 mod postgresql;
+mod postgresql_faults;
 mod postgresql_server;
 mod server;

@@ -19,7 +19,7 @@ pub fn server() -> &'static MysqlServer {
     SERVER.get_or_init(MysqlServer::start)
 }
 
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
     let found = folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is not installed: run packaging/setup test"))

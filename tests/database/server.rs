@@ -81,7 +81,8 @@ pub fn until(what: &str, mut ready: impl FnMut() -> bool) {
 /// One database as a module declares it, and a folder for its dump.
 pub struct Declared {
     pub database: Database,
-    pub slot: tempfile::TempDir,
+    slot: PathBuf,
+    _folder: Option<tempfile::TempDir>,
     passwords: Passwords,
     pub root: PathBuf,
     pub timeout: Duration,
@@ -89,11 +90,30 @@ pub struct Declared {
 
 impl Declared {
     pub fn new(value: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let slot = folder.path().to_owned();
+        Self { _folder: Some(folder), ..Self::at(value, slot) }
+    }
+
+    /// With a folder that is there.
+    pub fn at(value: Value, slot: PathBuf) -> Self {
         let database = Database::parse(&value).unwrap();
         let mut passwords = Passwords::default();
         passwords.remember([&database]);
-        let slot = tempfile::tempdir().unwrap();
-        Self { database, slot, passwords, root: "/".into(), timeout: Duration::from_secs(60) }
+        Self { database, slot, _folder: None, passwords, root: "/".into(), timeout: Duration::from_secs(60) }
+    }
+
+    pub fn slot(&self) -> &Path {
+        &self.slot
+    }
+
+    /// Why it can't be saved.
+    #[track_caller]
+    pub fn refused(&self) -> String {
+        let problem = self.require().unwrap_err().to_string();
+        // What is refused now is not dumped either.
+        dump(&self.database, 9, self.slot(), &self.access()).unwrap_err();
+        problem
     }
 
     pub fn access(&self) -> Access<'_> {
@@ -106,16 +126,16 @@ impl Declared {
 
     /// Saves it, and keeps what is known of it the way a slot does.
     pub fn save(&self) -> SavedDatabase {
-        let saved = dump(&self.database, 0, self.slot.path(), &self.access()).unwrap();
+        let saved = dump(&self.database, 0, self.slot(), &self.access()).unwrap();
         let text = serde_json::to_string(&saved).unwrap();
         let saved = serde_json::from_str(&text).unwrap();
-        verify(&saved, self.slot.path()).unwrap();
+        verify(&saved, self.slot()).unwrap();
         saved
     }
 
     pub fn restore(&self, saved: &SavedDatabase) -> Result<(), DatabaseError> {
-        require_restore(saved, self.slot.path(), &self.access())?;
-        restore(saved, self.slot.path(), &self.access())
+        require_restore(saved, self.slot(), &self.access())?;
+        restore(saved, self.slot(), &self.access())
     }
 }
 
@@ -126,4 +146,13 @@ pub fn assert_same(now: &str, before: &str) {
         assert_eq!(now, before, "line {number}");
     }
     assert_eq!(now.len(), before.len());
+}
+
+/// The same with another content of the dump, and its size and hash as if it had been so from the beginning.
+pub fn truncated(saved: &SavedDatabase, slot: &Path, content: &[u8]) -> SavedDatabase {
+    let mut saved = saved.clone();
+    let dump = saved.dump.as_mut().unwrap();
+    fs::write(slot.join(&dump.file), content).unwrap();
+    (dump.size, dump.sha256) = (content.len() as u64, updates::fs::sha256(content));
+    saved
 }

@@ -66,6 +66,9 @@ SELECT json_build_object(
         WHERE m.relkind IN ('r', 'p', 'S') AND NOT (has_schema_privilege(n.oid, 'USAGE')
           AND CASE m.relkind WHEN 'S' THEN has_sequence_privilege(m.oid, 'SELECT')
             ELSE has_table_privilege(m.oid, 'SELECT') END)
+      UNION ALL SELECT 'the large object ' || l.oid FROM pg_largeobject_metadata l
+        WHERE NOT pg_has_role(l.lomowner, 'USAGE') AND NOT EXISTS (SELECT FROM aclexplode(l.lomacl) a
+          WHERE a.privilege_type = 'SELECT' AND CASE a.grantee WHEN 0 THEN true ELSE pg_has_role(a.grantee, 'USAGE') END)
         ORDER BY 1 LIMIT 4) names))";
 
 impl Role {
