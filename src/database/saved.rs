@@ -39,7 +39,7 @@ pub enum Details {
     /// Of an SQLite file.
     Sqlite(sqlite::Details),
     /// Of a PostgreSQL database.
-    Postgresql(postgresql::Details),
+    Postgresql(Box<postgresql::Details>),
     /// Of a MySQL or MariaDB database.
     Mysql(mysql::Details),
 }

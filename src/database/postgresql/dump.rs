@@ -46,7 +46,7 @@ pub(super) fn dump(
     let status = Root::open(directory)?.status(Path::new(&name)).map_err(failed)?;
     let status = status.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
     let content = digest(&file, &status).map_err(failed)?;
-    let details = crate::database::Details::Postgresql(details);
+    let details = crate::database::Details::Postgresql(Box::new(details));
     Ok(Dump { file: name, size: content.size, sha256: content.sha256, details })
 }
 
