@@ -50,8 +50,9 @@ pub fn as_user(user: &str, program: &Path) -> Command {
 
 /// Starts a server that gets `signal` when this test program ends, however that comes about.
 pub fn serve(mut server: Command, signal: &str) {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", signal, "--"]).arg(server.get_program()).args(server.get_args());
+    // In the call of setpriv(1) that changes the user: the change takes an earlier request back.
+    let mut command = Command::new(server.get_program());
+    command.args(["--pdeathsig", signal]).args(server.get_args());
     command.env_clear().envs(server.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     server.stdin(Stdio::null());
