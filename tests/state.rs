@@ -1,6 +1,8 @@
 //! Checkpoints and restores on real files.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test; clippy knows only test functions themselves")]
 
+#[path = "state/child.rs"]
+mod child;
 #[path = "state/files.rs"]
 mod files;
 #[path = "state/ground.rs"]
@@ -9,5 +11,14 @@ mod ground;
 mod kill;
 #[path = "state/model.rs"]
 mod model;
+#[path = "state/scene.rs"]
+mod scene;
 #[path = "state/slots.rs"]
 mod slots;
+// Registers and numbers of system calls are the machine's own; here are those of one.
+#[cfg(target_arch = "x86_64")]
+#[path = "state/strike.rs"]
+mod strike;
+#[cfg(target_arch = "x86_64")]
+#[path = "state/tracer.rs"]
+mod tracer;
