@@ -3,10 +3,16 @@
 
 #[path = "state/child.rs"]
 mod child;
+#[cfg(target_arch = "x86_64")]
+#[path = "state/durable.rs"]
+mod durable;
 #[path = "state/files.rs"]
 mod files;
 #[path = "state/ground.rs"]
 mod ground;
+#[cfg(target_arch = "x86_64")]
+#[path = "state/inject.rs"]
+mod inject;
 #[path = "state/kill.rs"]
 mod kill;
 #[path = "state/model.rs"]

@@ -5,11 +5,10 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::ground::{Ground, declared, name, observe};
+use crate::ground::{Ground, declared, name};
 use updates::config::Machine;
 use updates::state::Store;
 
@@ -152,82 +151,4 @@ fn a_restore_killed_at_any_moment_is_finished_by_the_next() {
 fn without_top(mut seen: std::collections::BTreeMap<std::path::PathBuf, String>) -> Vec<String> {
     seen.pop_first();
     seen.into_iter().map(|(path, text)| format!("{} {text}", path.display())).collect()
-}
-
-/// Runs the child with a SIGKILL at the `when`th call of `call`; says whether it came to that.
-fn killed_at(ground: &Ground, work: &str, call: &str, when: usize) -> Option<bool> {
-    let inject = format!("inject={call}:signal=KILL:when={when}");
-    let status = command(ground, work, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject])
-        .stderr(Stdio::null())
-        .status()
-        .ok()?;
-    assert!(status.success() || status.signal() == Some(9), "the child failed by itself at {call} {when}");
-    Some(!status.success())
-}
-
-const CALLS: [&str; 14] = [
-    "mkdirat",
-    "openat2",
-    "openat",
-    "linkat",
-    "pwrite64",
-    "write",
-    "fsync",
-    "syncfs",
-    "renameat2",
-    "renameat",
-    "unlinkat",
-    "fchownat",
-    "chmod",
-    "utimensat",
-];
-
-#[test]
-fn a_kill_at_each_system_call_of_a_backup_leaves_the_old_or_the_new_slot() {
-    let ground = Ground::new();
-    generation(ground.folder.path(), 1);
-    ground.seal(&["/etc/app"]);
-    let (mut round, mut kills) = (1, 0);
-    for call in CALLS {
-        // Steps grow, so that calls made by the hundred are sampled.
-        let mut when = 1;
-        loop {
-            round += 1;
-            generation(ground.folder.path(), round);
-            let Some(killed) = killed_at(&ground, "seal", call, when) else { return };
-            slot_is_whole(&ground);
-            if !killed {
-                break;
-            }
-            kills += 1;
-            when += 1 + when / 4;
-        }
-    }
-    assert!(kills > 50, "only {kills} kills");
-}
-
-#[test]
-fn a_kill_at_each_system_call_of_a_restore_is_finished_by_the_next() {
-    let ground = Ground::new();
-    generation(ground.folder.path(), 1);
-    fs::hard_link(ground.at("/etc/app/1"), ground.at("/etc/app/again")).unwrap();
-    let before = without_top(observe(&ground.at("/etc")));
-    ground.seal(&["/etc/app"]);
-    let (mut round, mut kills) = (0, 0);
-    for call in CALLS {
-        let mut when = 1;
-        loop {
-            round += 1;
-            disturb(ground.folder.path(), round);
-            let Some(killed) = killed_at(&ground, "restore", call, when) else { return };
-            ground.restore().unwrap();
-            assert_eq!(without_top(observe(&ground.at("/etc"))), before, "{call} {when}");
-            if !killed {
-                break;
-            }
-            kills += 1;
-            when += 1 + when / 4;
-        }
-    }
-    assert!(kills > 50, "only {kills} kills");
 }

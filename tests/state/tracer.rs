@@ -70,6 +70,60 @@ const ASIDE: &[Sysno] = &[
     Sysno::sigaltstack,
 ];
 
+/// Calls that look and change nothing.
+const LOOKS: &[Sysno] = &[
+    Sysno::access,
+    Sysno::faccessat,
+    Sysno::faccessat2,
+    Sysno::fgetxattr,
+    Sysno::flistxattr,
+    Sysno::fstat,
+    Sysno::fstatfs,
+    Sysno::getdents64,
+    Sysno::getxattr,
+    Sysno::lgetxattr,
+    Sysno::listxattr,
+    Sysno::llistxattr,
+    Sysno::lseek,
+    Sysno::newfstatat,
+    Sysno::pread64,
+    Sysno::read,
+    Sysno::readlink,
+    Sysno::readlinkat,
+    Sysno::stat,
+    Sysno::statfs,
+    Sysno::statx,
+];
+
+impl Call {
+    /// Whether it takes a descriptor.
+    pub fn opens(&self) -> bool {
+        matches!(self.number, Sysno::open | Sysno::openat | Sysno::openat2)
+    }
+
+    /// Whether it makes something durable.
+    pub fn syncs(&self) -> bool {
+        matches!(self.number, Sysno::fsync | Sysno::fdatasync | Sysno::syncfs)
+    }
+
+    /// Whether it may change a file or a directory.
+    pub fn changes(&self) -> bool {
+        let creates = |flags: u64| flags & 0o100 != 0;
+        match self.number {
+            Sysno::openat => creates(self.arguments[2]),
+            Sysno::open => creates(self.arguments[1]),
+            // The engine walks by it alone.
+            Sysno::openat2 => false,
+            number => !LOOKS.contains(&number),
+        }
+    }
+
+    /// Whether it is a renameat2(2) with flags, which not every file system knows.
+    pub fn renames_by_flags(&self) -> bool {
+        self.number == Sysno::renameat2 && self.arguments[4] != 0
+    }
+}
+
 /// Runs a child to its end, with `rule` asked at each call.
 pub fn trace(ground: &Ground, work: Work, rule: impl FnMut(&Call) -> Option<Strike>) -> Ended {
     let (mut command, control) = command(ground, work);
