@@ -182,11 +182,15 @@ impl<'a> Placer<'a> {
     }
 
     fn remember_file_system(&mut self, path: &Path) -> Result<(), PathError> {
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        let directory = self.live.directory(parent).at("open", parent)?;
-        let device = Status::at(directory, "".as_ref()).at("look at", parent)?.device;
+        self.remember(path.parent().unwrap_or(Path::new("/")))
+    }
+
+    /// Takes note of the file system of a directory that is about to change, for [`Placer::sync_all`].
+    pub fn remember(&mut self, path: &Path) -> Result<(), PathError> {
+        let directory = self.live.directory(path).at("open", path)?;
+        let device = Status::at(directory, "".as_ref()).at("look at", path)?.device;
         if self.written.iter().all(|(known, ..)| *known != device) {
-            self.written.push((device, self.root.readable(parent).at("open", parent)?, parent.to_owned()));
+            self.written.push((device, self.root.readable(path).at("open", path)?, path.to_owned()));
         }
         Ok(())
     }

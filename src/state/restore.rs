@@ -245,6 +245,8 @@ impl Restorer<'_> {
         if status.flags.forbid_changes() {
             node.set_flags(Flags::default()).at("make changeable", path)?;
         }
+        // Removals and new directories go through no placer, and have to be durable as well.
+        self.placer.remember(path)?;
         self.touched.insert(path.to_owned(), status.flags);
         Ok(())
     }
