@@ -261,6 +261,9 @@ impl Restorer<'_> {
 
     /// Removes a directory that was not there, unless something else has moved in.
     fn remove_empty(&mut self, path: &Path) {
+        if let Err(error) = self.touch_above(path) {
+            return self.fail(error);
+        }
         let removed =
             self.root.parent(path).and_then(|(directory, name)| Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?));
         match removed {

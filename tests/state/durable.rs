@@ -55,6 +55,10 @@ fn the_last_change_of_any_restore_is_followed_by_a_sync() {
         fs::remove_dir_all(ground.at("/etc")).unwrap();
         assert_ends_with_a_sync(&ground, "everything, the directory above included");
     }
+    let ground = Ground::in_memory();
+    ground.seal(&["/opt/app/data"]);
+    fs::create_dir_all(ground.at("/opt/app")).unwrap();
+    assert_ends_with_a_sync(&ground, "directories above what was absent");
     let (scene, _) = Scene::disturbed();
     assert_ends_with_a_sync(&scene.ground, "every kind");
 }
