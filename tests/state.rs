@@ -3,11 +3,15 @@
 
 #[path = "state/child.rs"]
 mod child;
+#[path = "state/disk.rs"]
+mod disk;
 #[cfg(target_arch = "x86_64")]
 #[path = "state/durable.rs"]
 mod durable;
 #[path = "state/files.rs"]
 mod files;
+#[path = "state/filesystems.rs"]
+mod filesystems;
 #[path = "state/ground.rs"]
 mod ground;
 #[cfg(target_arch = "x86_64")]

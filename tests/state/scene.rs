@@ -25,7 +25,10 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
-        let ground = Ground::in_memory();
+        Self::on(Ground::in_memory())
+    }
+
+    pub fn on(ground: Ground) -> Self {
         furnish(&ground);
         let before = ground.observe("/etc/app");
         let old = ground.seal(&["/etc/app"]);
@@ -34,7 +37,12 @@ impl Scene {
 
     /// The tree as a module leaves it; every kind of difference is in it.
     pub fn disturbed() -> (Self, BTreeMap<PathBuf, String>) {
-        let scene = Self::new();
+        Self::new().disturb()
+    }
+
+    /// Does what a module might do.
+    pub fn disturb(self) -> (Self, BTreeMap<PathBuf, String>) {
+        let scene = self;
         disturb(&scene.ground);
         let after = scene.ground.observe("/etc/app");
         (scene, after)

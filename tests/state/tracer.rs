@@ -177,12 +177,7 @@ impl Tracer {
         Ended::of(control.recv(&mut said).ok().map(|length| &said[..length]))
     }
 
-    fn at_call(
-        &mut self,
-        main: Pid,
-        task: Pid,
-        rule: &mut impl FnMut(&Call) -> Option<Strike>,
-    ) -> nix::Result<()> {
+    fn at_call(&mut self, main: Pid, task: Pid, rule: &mut impl FnMut(&Call) -> Option<Strike>) -> nix::Result<()> {
         const ENTRY: u8 = 1;
         let mut registers = ptrace::getregs(task)?;
         let Some(number) = Sysno::new(usize::try_from(registers.orig_rax).unwrap_or(usize::MAX)) else {
@@ -203,8 +198,7 @@ impl Tracer {
             return Ok(());
         }
         self.calls += 1;
-        let arguments =
-            [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+        let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
         match rule(&Call { index: self.calls, number, arguments }) {
             None => Ok(()),
             Some(Strike::Kill) => nix::sys::signal::kill(main, Signal::SIGKILL),
