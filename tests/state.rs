@@ -3,6 +3,8 @@
 
 #[path = "state/child.rs"]
 mod child;
+#[path = "state/coverage.rs"]
+mod coverage;
 #[path = "state/disk.rs"]
 mod disk;
 #[cfg(target_arch = "x86_64")]
@@ -21,6 +23,10 @@ mod inject;
 mod kill;
 #[path = "state/model.rs"]
 mod model;
+#[path = "state/oddities.rs"]
+mod oddities;
+#[path = "state/races.rs"]
+mod races;
 #[path = "state/scene.rs"]
 mod scene;
 #[path = "state/slots.rs"]

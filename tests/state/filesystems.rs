@@ -20,9 +20,9 @@ fn adorn(ground: &Ground) {
     ground.write("/etc/app/adorned/log/old", "old");
     // Version 2 with CAP_NET_BIND_SERVICE permitted and effective; see capabilities(7).
     let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let _ = xattr::set(at("adorned/tool"), "security.capability", &capability);
-    let _ = xattr::set(at("adorned/tool"), "trusted.note", b"root alone");
-    let _ = xattr::set(at("adorned"), "user.note", &[0xff; 300]);
+    drop(xattr::set(at("adorned/tool"), "security.capability", &capability));
+    drop(xattr::set(at("adorned/tool"), "trusted.note", b"root alone"));
+    drop(xattr::set(at("adorned"), "user.note", &[0xff; 300]));
     for (arguments, path) in [(["-m", "u:77:r--"], "adorned/tool"), (["-dm", "u:77:rwx"], "adorned")] {
         drop(Command::new("setfacl").args(arguments).arg(at(path)).stderr(Stdio::null()).status());
     }
@@ -43,7 +43,7 @@ fn spoil(ground: &Ground) {
     lock(&at("adorned/log"), IFlags::APPEND);
     fs::write(at("adorned/tool"), "other").unwrap();
     drop(Command::new("setfacl").args(["-b"]).arg(at("adorned")).stderr(Stdio::null()).status());
-    let _ = xattr::remove(at("adorned"), "user.note");
+    drop(xattr::remove(at("adorned"), "user.note"));
 }
 
 #[track_caller]

@@ -123,6 +123,7 @@ fn slot_is_whole(ground: &Ground) {
     assert!(names.into_iter().all(|name| name == "app_backup" || name == "module_backups.json"));
 }
 
+// faults: 1 8
 #[test]
 fn a_backup_killed_at_any_moment_leaves_a_whole_slot() {
     let ground = Ground::new();
@@ -133,6 +134,7 @@ fn a_backup_killed_at_any_moment_leaves_a_whole_slot() {
     }
 }
 
+// faults: 6 8
 #[test]
 fn a_restore_killed_at_any_moment_is_finished_by_the_next() {
     let ground = Ground::new();
