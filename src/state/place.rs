@@ -207,6 +207,10 @@ pub(super) fn temporary(slot: &ModuleName, path: &Path) -> String {
 /// mode are the mask of an ACL: owner, then mode, then extended attributes, and times after all of them.
 pub(super) fn set_attributes(node: &Node, attributes: &Attributes, path: &Path) -> Result<(), PathError> {
     let status = node.status().at("look at", path)?;
+    // What is made in a directory without dump(8) starts without it as well; the other flags come last.
+    if status.flags.nodump && !attributes.flags.nodump {
+        node.set_flags(Flags { nodump: false, ..status.flags }).at("set the flags of", path)?;
+    }
     if (status.uid, status.gid) != (attributes.uid, attributes.gid) {
         node.set_owner(attributes.uid, attributes.gid).at("set the owner of", path)?;
     }

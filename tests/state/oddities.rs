@@ -8,12 +8,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::IFlags;
 use updates::state::{Change, Note, Sealed, Store};
 use updates_protocol::ModuleName;
 
 use crate::disk::{Kind, ground};
 use crate::ground::{Ground, declared, is_root, name};
-use crate::scene::assert_same;
+use crate::scene::{assert_same, lock};
 
 /// A process that holds a shared memory map of a file and writes to it when told.
 struct Mapped(Child, BufReader<std::process::ChildStdout>);
@@ -228,4 +229,18 @@ fn times_in_the_future_and_before_the_epoch_are_compared_for_equality_alone() {
     assert!(plan.differences().iter().filter(|difference| difference.change == Change::Content).count() == 3);
     plan.apply().unwrap();
     assert_same(&before, &ground.observe("/etc/app"), "times");
+}
+
+// faults: 40
+#[test]
+fn a_file_put_back_takes_no_flag_from_its_directory() {
+    let ground = Ground::in_memory();
+    ground.write("/etc/app/a", "one");
+    ground.seal(&["/etc/app"]);
+    lock(&ground.at("/etc/app"), IFlags::NODUMP);
+    let before = ground.observe("/etc/app/a");
+    let directory = ground.seal(&["/etc/app"]);
+    fs::remove_file(ground.at("/etc/app/a")).unwrap();
+    directory.restore(&ground.machine()).unwrap();
+    assert_same(&before, &ground.observe("/etc/app/a"), "flags");
 }
