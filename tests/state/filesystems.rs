@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::fs::IFlags;
-use updates::state::{RestoreError, StateError, Store};
+use updates::state::{RestoreError, Sealed, StateError, Store};
 
 use crate::disk::{Kind, Mount, ground, ground_with};
 use crate::ground::{Ground, declared, name};
@@ -294,4 +294,25 @@ fn one_read_only_file_system_among_several_is_said_before_any_change() {
     other.remount("rw");
     ground.restore().unwrap();
     assert_eq!((ground.read("/etc/app/a"), ground.read("/srv/app/x")), ("one".into(), "one".into()));
+}
+
+// faults: 12
+#[test]
+fn a_slot_in_the_lower_layer_of_an_overlay_is_replaced_and_removed() {
+    let ground = Ground::new();
+    let at = ground.folder.path().join("kept");
+    let begin = |store: &Store| {
+        let pending = store.begin(&name("app"), &name("app"), "").paths(declared(&["/etc/app"]));
+        pending.seal(&ground.machine()).map(Sealed::into_backup)
+    };
+    ground.write("/etc/app/a", "one");
+    begin(&Store::open(&at.with_extension("lower").join("store")).unwrap()).unwrap();
+    let Some(_mount) = Mount::new(Kind::Overlay, &at, "rw") else { return };
+    let store = Store::open(&at.join("store")).unwrap();
+    ground.write("/etc/app/a", "two");
+    begin(&store).unwrap().verify().unwrap();
+    ground.write("/etc/app/a", "three");
+    store.load(&name("app")).unwrap().unwrap().restore(&ground.machine()).unwrap();
+    assert_eq!(ground.read("/etc/app/a"), "two");
+    assert!(store.remove(&name("app")).unwrap());
 }

@@ -161,6 +161,26 @@ fn recovery_removes_leftovers_and_puts_a_slot_back_that_was_between_two_renames(
     assert_eq!(left, ["app_backup", "module_backups.json"]);
 }
 
+// faults: 2 4 9
+#[test]
+fn recovery_takes_the_next_slot_whatever_is_left_of_the_former() {
+    let ground = Ground::new();
+    ground.write("/etc/app/a", "one");
+    let checksum = ground.seal(&["/etc/app"]).info().checksum;
+    let root = ground.store.root();
+    for left in [None, Some("files"), Some("manifest.json")] {
+        fs::rename(ground.slot(), root.join(".app_backup.next")).unwrap();
+        if let Some(left) = left {
+            fs::create_dir_all(ground.slot().join(left)).unwrap();
+        }
+        ground.store.recover().unwrap();
+        let backup = ground.load();
+        backup.verify().unwrap();
+        assert_eq!(backup.info().checksum, checksum);
+        assert!(!root.join(".app_backup.next").exists());
+    }
+}
+
 #[test]
 fn slots_are_listed_and_removed_by_name() {
     let ground = Ground::new();

@@ -24,8 +24,13 @@ fn kill_at_change(index: usize) -> impl FnMut(&Call) -> Option<Strike> {
 
 /// As [`kill_at`], on a file system that knows no flags of renameat2(2).
 fn kill_without_exchange(index: usize) -> impl FnMut(&Call) -> Option<Strike> {
+    kill_with_refused_exchange(index, Errno::EINVAL)
+}
+
+/// As [`kill_at`], where a renameat2(2) with flags gives an error.
+fn kill_with_refused_exchange(index: usize, errno: Errno) -> impl FnMut(&Call) -> Option<Strike> {
     move |call| {
-        let refused = call.renames_by_flags().then_some(Strike::Fail(Errno::EINVAL));
+        let refused = call.renames_by_flags().then_some(Strike::Fail(errno));
         if call.index == index { Some(Strike::Kill) } else { refused }
     }
 }
@@ -51,6 +56,19 @@ fn a_backup_without_rename_exchange_killed_at_any_call_leaves_the_old_or_the_new
     at_each_call(|index| {
         let (scene, _) = Scene::disturbed();
         let ended = trace(&scene.ground, Work::Seal, kill_without_exchange(index));
+        let what = format!("call {index}");
+        scene.assert_old_or_new(&what);
+        assert!(matches!(ended, Ended::Killed | Ended::Done), "{what}: {ended:?}");
+        ended == Ended::Killed
+    });
+}
+
+// faults: 1 2 4 8
+#[test]
+fn a_backup_over_a_slot_that_cannot_be_moved_killed_at_any_call_leaves_the_old_or_the_new() {
+    at_each_call(|index| {
+        let (scene, _) = Scene::disturbed();
+        let ended = trace(&scene.ground, Work::Seal, kill_with_refused_exchange(index, Errno::EXDEV));
         let what = format!("call {index}");
         scene.assert_old_or_new(&what);
         assert!(matches!(ended, Ended::Killed | Ended::Done), "{what}: {ended:?}");
