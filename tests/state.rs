@@ -21,6 +21,8 @@ mod ground;
 mod inject;
 #[path = "state/kill.rs"]
 mod kill;
+#[path = "state/memory.rs"]
+mod memory;
 #[path = "state/model.rs"]
 mod model;
 #[path = "state/oddities.rs"]

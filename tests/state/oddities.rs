@@ -65,8 +65,18 @@ fn settle(ground: &Ground) {
 
 // faults: 23 24
 #[test]
-fn a_write_through_a_memory_map_is_saved_and_put_back_on_every_file_system() {
-    for kind in [Kind::Ext4, Kind::Xfs, Kind::Btrfs, Kind::Overlay] {
+fn a_write_through_a_memory_map_is_saved_and_put_back() {
+    saves_writes_through_maps(&[Kind::Ext4, Kind::Xfs, Kind::Btrfs, Kind::Overlay]);
+}
+
+#[test]
+#[ignore = "tmpfs gives such a write no new ctime, so an unmoved file there has to be read again, which is not done"]
+fn a_write_through_a_memory_map_is_saved_and_put_back_in_memory() {
+    saves_writes_through_maps(&[Kind::Tmpfs]);
+}
+
+fn saves_writes_through_maps(kinds: &[Kind]) {
+    for &kind in kinds {
         let Some(ground) = ground(kind, Some(Kind::Tmpfs)) else { continue };
         let path = ground.at("/etc/app/mapped");
         fs::write(&path, "a".repeat(4096)).unwrap();
