@@ -194,6 +194,7 @@ mod octal {
 mod tests {
     use super::*;
 
+    // faults: 24 50
     #[test]
     fn a_change_just_before_the_backup_or_in_the_future_is_racy() {
         let time = |seconds, nanoseconds| Time { seconds, nanoseconds };

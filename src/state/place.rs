@@ -182,11 +182,15 @@ impl<'a> Placer<'a> {
     }
 
     fn remember_file_system(&mut self, path: &Path) -> Result<(), PathError> {
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        let directory = self.live.directory(parent).at("open", parent)?;
-        let device = Status::at(directory, "".as_ref()).at("look at", parent)?.device;
+        self.remember(path.parent().unwrap_or(Path::new("/")))
+    }
+
+    /// Takes note of the file system of a directory that is about to change, for [`Placer::sync_all`].
+    pub fn remember(&mut self, path: &Path) -> Result<(), PathError> {
+        let directory = self.live.directory(path).at("open", path)?;
+        let device = Status::at(directory, "".as_ref()).at("look at", path)?.device;
         if self.written.iter().all(|(known, ..)| *known != device) {
-            self.written.push((device, self.root.readable(parent).at("open", parent)?, parent.to_owned()));
+            self.written.push((device, self.root.readable(path).at("open", path)?, path.to_owned()));
         }
         Ok(())
     }
@@ -203,6 +207,10 @@ pub(super) fn temporary(slot: &ModuleName, path: &Path) -> String {
 /// mode are the mask of an ACL: owner, then mode, then extended attributes, and times after all of them.
 pub(super) fn set_attributes(node: &Node, attributes: &Attributes, path: &Path) -> Result<(), PathError> {
     let status = node.status().at("look at", path)?;
+    // What is made in a directory without dump(8) starts without it as well; the other flags come last.
+    if status.flags.nodump && !attributes.flags.nodump {
+        node.set_flags(Flags { nodump: false, ..status.flags }).at("set the flags of", path)?;
+    }
     if (status.uid, status.gid) != (attributes.uid, attributes.gid) {
         node.set_owner(attributes.uid, attributes.gid).at("set the owner of", path)?;
     }

@@ -245,6 +245,8 @@ impl Restorer<'_> {
         if status.flags.forbid_changes() {
             node.set_flags(Flags::default()).at("make changeable", path)?;
         }
+        // Removals and new directories go through no placer, and have to be durable as well.
+        self.placer.remember(path)?;
         self.touched.insert(path.to_owned(), status.flags);
         Ok(())
     }
@@ -259,6 +261,9 @@ impl Restorer<'_> {
 
     /// Removes a directory that was not there, unless something else has moved in.
     fn remove_empty(&mut self, path: &Path) {
+        if let Err(error) = self.touch_above(path) {
+            return self.fail(error);
+        }
         let removed =
             self.root.parent(path).and_then(|(directory, name)| Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?));
         match removed {

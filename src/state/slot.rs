@@ -3,7 +3,8 @@
 //!
 //! `.NAME_backup.new` is a slot being built, or after an exchange the former one. `.NAME_backup.old` exists only where
 //! the file system has no exchange, between two renames. So `.new` may always be removed, and `.old` goes back when the
-//! slot is missing.
+//! slot is missing. `.NAME_backup.next` exists only where the former slot can't be renamed at all: it is complete, and
+//! takes the slot's place whatever is left of that one.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -51,11 +52,17 @@ impl Places {
         self.store.join(format!(".{}{SUFFIX}.old", self.name))
     }
 
+    fn next_slot(&self) -> PathBuf {
+        self.store.join(format!(".{}{SUFFIX}.next", self.name))
+    }
+
     /// Removes the slot, so that a crash leaves it whole or gone. Says whether there was one.
     pub fn remove(&self) -> Result<bool, PathError> {
         remove(&self.new_slot())?;
         match fs::rename(self.slot(), self.new_slot()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            // A directory of an overlay's lower layer can't be renamed.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => remove(&self.slot())?,
             other => other.at("remove", &self.slot())?,
         }
         sync_directory(&self.store)?;
@@ -69,12 +76,23 @@ impl Places {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             other => other.at("look at", path).map(|_| true),
         };
+        if is_there(&self.next_slot())? {
+            self.take_next()?;
+        }
         if is_there(&self.old_slot())? && !is_there(&self.slot())? {
             fs::rename(self.old_slot(), self.slot()).at("put back", &self.slot())?;
             sync_directory(&self.store)?;
         }
         remove(&self.old_slot())?;
         remove(&self.new_slot())
+    }
+
+    /// Puts a complete slot in the place of one that can't be renamed.
+    fn take_next(&self) -> Result<(), PathError> {
+        sync_directory(&self.store)?;
+        remove(&self.slot())?;
+        fs::rename(self.next_slot(), self.slot()).at("swap in", &self.slot())?;
+        sync_directory(&self.store)
     }
 }
 
@@ -83,7 +101,9 @@ pub(super) fn names(store: &Path) -> Result<Vec<ModuleName>, PathError> {
     let mut found = Vec::new();
     for name in list(Root::open(store)?.readable(Path::new("/")).at("list", store)?).at("list", store)? {
         let Some(text) = name.to_str() else { continue };
-        let hidden = text.strip_prefix('.').and_then(|text| text.strip_suffix(".new").or(text.strip_suffix(".old")));
+        let hidden = text
+            .strip_prefix('.')
+            .and_then(|text| [".new", ".old", ".next"].iter().find_map(|end| text.strip_suffix(end)));
         if let Some(Ok(name)) = hidden.unwrap_or(text).strip_suffix(SUFFIX).map(str::parse::<ModuleName>) {
             found.push(name);
         }
@@ -149,6 +169,12 @@ impl Staging {
         let slot = self.places.slot();
         match swap(&path, &slot, &self.places.old_slot()) {
             Ok(()) => self.published = true,
+            // The former slot lies in the lower layer of an overlay, which moves no directory of it.
+            Err(Errno::XDEV) => {
+                fs::rename(&path, self.places.next_slot()).at("swap in", &slot)?;
+                self.places.take_next()?;
+                self.published = true;
+            }
             Err(error) => return Err(error).at("swap in", &slot).map_err(Into::into),
         }
         sync_directory(&self.places.store)?;

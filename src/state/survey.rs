@@ -215,6 +215,7 @@ mod tests {
         texts.iter().map(|text| DeclaredPath::new(text).unwrap()).collect()
     }
 
+    // faults: 32 33
     #[test]
     fn duplicates_and_nested_paths_are_walked_once() {
         let territory = Territory::new(paths(&["/etc/x", "/etc/", "//etc", "/etcetera", "/etc"]), vec![]);

@@ -15,6 +15,7 @@ fn hangs(name: &str) -> Module {
     Module::python(name, "1", &code).declares(&[&format!("/srv/{name}/")])
 }
 
+// faults: 11
 #[test]
 fn an_interrupted_run_settles_and_ends_with_130() {
     for signal in [Signal::INT, Signal::TERM] {
@@ -93,6 +94,7 @@ fn runner_of(supervisor: u32) -> Pid {
     Pid::from_raw(found.expect("the supervisor has a runner")).unwrap()
 }
 
+// faults: 5 21
 #[test]
 fn a_killed_run_is_settled_by_the_next_one_and_said() {
     let root = Root::new();

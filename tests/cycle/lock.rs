@@ -17,6 +17,7 @@ fn running() -> (Root, Started) {
     (root, first)
 }
 
+// faults: 10
 #[test]
 fn a_second_run_ends_with_75_and_names_the_holder() {
     let (root, first) = running();

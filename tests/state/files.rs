@@ -15,6 +15,7 @@ use updates::state::{Change, Note, RestoreError, StateError};
 
 use crate::ground::{Ground, declared, is_root, name};
 
+// faults: 30
 #[test]
 fn changed_deleted_and_created_files_are_put_back() {
     let ground = Ground::new();
@@ -57,6 +58,7 @@ fn restoring_an_unchanged_tree_writes_nothing() {
     assert_eq!(fs::metadata(ground.at("/etc/app/a")).unwrap().ino(), inode);
 }
 
+// faults: 23
 #[test]
 fn a_write_of_equal_size_with_its_time_put_back_is_seen() {
     let ground = Ground::new();
@@ -69,6 +71,7 @@ fn a_write_of_equal_size_with_its_time_put_back_is_seen() {
     assert_eq!(ground.read("/etc/app/a"), "one");
 }
 
+// faults: 30 31
 #[test]
 fn a_path_that_was_not_there_is_removed_with_the_directories_made_for_it() {
     let ground = Ground::new();
@@ -92,6 +95,7 @@ fn a_missing_directory_above_a_declared_path_comes_back_with_its_mode() {
     assert_eq!(fs::metadata(ground.at("/srv/app")).unwrap().mode() & 0o7777, 0o711);
 }
 
+// faults: 29
 #[test]
 fn a_path_that_became_another_type_is_replaced() {
     let ground = Ground::new();
@@ -110,6 +114,7 @@ fn a_path_that_became_another_type_is_replaced() {
     assert_eq!(ground.observe("/etc/app"), before);
 }
 
+// faults: 27
 #[test]
 fn a_declared_link_is_saved_itself_and_never_followed() {
     let ground = Ground::new();
@@ -133,6 +138,7 @@ fn a_declared_path_through_a_link_is_refused_with_the_path_to_declare() {
     assert!(ground.store.load(&name("app")).unwrap().is_none());
 }
 
+// faults: 26
 #[test]
 fn a_link_swapped_into_a_parent_before_the_restore_is_not_followed() {
     let ground = Ground::new();
@@ -162,6 +168,7 @@ fn a_planted_hard_link_is_unlinked_and_its_target_untouched() {
     }
 }
 
+// faults: 38
 #[test]
 fn hard_links_come_back_as_links_and_separate_files_stay_separate() {
     let ground = Ground::new();
@@ -180,6 +187,7 @@ fn hard_links_come_back_as_links_and_separate_files_stay_separate() {
     assert!(ground.load().plan(&ground.machine()).unwrap().is_empty());
 }
 
+// faults: 38
 #[test]
 fn a_further_name_outside_of_the_declared_paths_is_said() {
     let ground = Ground::new();
@@ -192,6 +200,7 @@ fn a_further_name_outside_of_the_declared_paths_is_said() {
     assert_eq!(ground.seal(&["/etc/app"]).notes(), outside);
 }
 
+// faults: 42 44
 #[test]
 fn names_of_any_bytes_come_back_byte_for_byte() {
     let ground = Ground::new();
@@ -206,6 +215,7 @@ fn names_of_any_bytes_come_back_byte_for_byte() {
     assert_eq!(ground.observe("/etc/app"), before);
 }
 
+// faults: 39
 #[test]
 fn fifos_sockets_and_devices_are_never_opened() {
     let ground = Ground::new();
@@ -232,6 +242,7 @@ fn fifos_sockets_and_devices_are_never_opened() {
     assert_eq!(ground.observe("/etc/app"), before);
 }
 
+// faults: 36
 #[test]
 fn a_sparse_terabyte_takes_no_time_and_no_space() {
     let ground = Ground::new();
@@ -257,6 +268,7 @@ fn a_sparse_terabyte_takes_no_time_and_no_space() {
     assert_eq!(plan.differences()[0].change, Change::Content);
 }
 
+// faults: 43
 #[test]
 fn a_path_longer_than_path_max_is_saved_and_restored() {
     let ground = Ground::new();
@@ -275,6 +287,7 @@ fn a_path_longer_than_path_max_is_saved_and_restored() {
     assert_eq!(readlinkat(root.directory(&deep).unwrap(), "link", Vec::new()).unwrap().as_bytes(), b"target");
 }
 
+// faults: 41
 #[test]
 fn owner_setuid_acl_capabilities_and_attributes_come_back() {
     if !is_root() {
@@ -313,6 +326,7 @@ fn owner_setuid_acl_capabilities_and_attributes_come_back() {
     assert_eq!(ground.observe("/etc/app"), before);
 }
 
+// faults: 40
 #[test]
 fn immutable_and_append_only_files_are_restored_and_locked_again() {
     let ground = Ground::new();
@@ -343,6 +357,7 @@ fn immutable_and_append_only_files_are_restored_and_locked_again() {
     assert!(!ground.at("/etc/app/planted").exists());
 }
 
+// faults: 45
 #[test]
 fn a_mount_below_a_declared_path_is_neither_crossed_nor_removed() {
     let ground = Ground::new();
@@ -366,6 +381,7 @@ fn a_mount_below_a_declared_path_is_neither_crossed_nor_removed() {
     assert_eq!(ground.read("/etc/app/x"), "x");
 }
 
+// faults: 46
 #[test]
 fn a_running_program_is_renamed_over() {
     let ground = Ground::new();
@@ -381,6 +397,7 @@ fn a_running_program_is_renamed_over() {
     assert_eq!(fs::read(ground.at("/etc/app/program")).unwrap(), fs::read("/bin/sleep").unwrap());
 }
 
+// faults: 32 35
 #[test]
 fn the_supervisors_own_places_inside_a_declared_path_are_left_out() {
     let ground = Ground::new();
@@ -403,6 +420,7 @@ fn the_supervisors_own_places_inside_a_declared_path_are_left_out() {
     assert!(!ground.at("/var/lib/updates/state/app/new").exists());
 }
 
+// faults: 22
 #[test]
 fn a_file_that_never_stops_changing_fails_the_backup_by_name() {
     let ground = Ground::new();

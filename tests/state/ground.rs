@@ -7,14 +7,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{IFlags, ioctl_getflags};
 use updates::config::Machine;
 use updates::state::{Backup, RestoreError, Restored, Sealed, StateError, Store};
 use updates_protocol::{DeclaredPath, ModuleName};
 
+use crate::disk::Mount;
+
 /// A machine and a store.
+///
+/// Dropped in this order: the store writes its index, mounts go, and then the folder can be removed.
 pub struct Ground {
-    pub folder: tempfile::TempDir,
     pub store: Store,
+    pub mounts: Vec<Mount>,
+    pub folder: tempfile::TempDir,
 }
 
 impl Ground {
@@ -22,10 +28,20 @@ impl Ground {
         Self::of(tempfile::tempdir().unwrap())
     }
 
+    /// In memory where that is possible: for tests by the thousand, which ask nothing of a disk.
+    pub fn in_memory() -> Self {
+        Self::of(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
     pub fn of(folder: tempfile::TempDir) -> Self {
+        Self::mounted(folder, Vec::new())
+    }
+
+    /// A ground in a folder of which parts are mounts.
+    pub fn mounted(folder: tempfile::TempDir, mounts: Vec<Mount>) -> Self {
         fs::create_dir_all(folder.path().join("machine/etc/app")).unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
-        Self { folder, store }
+        Self { store, mounts, folder }
     }
 
     pub fn machine(&self) -> Machine {
@@ -106,13 +122,14 @@ fn look(path: &Path, seen: &mut BTreeMap<PathBuf, String>, inodes: &mut BTreeMap
         format!("fifo {} socket {} device {}", kind.is_fifo(), kind.is_socket(), metadata.rdev())
     };
     let mode = if kind.is_symlink() { 0 } else { metadata.mode() };
+    let flags = if kind.is_file() || kind.is_dir() { flags(path) } else { IFlags::empty() };
     let mut xattrs: Vec<_> = xattr::list(path).map(Iterator::collect).unwrap_or_default();
     xattrs.sort();
     let xattrs: Vec<_> = xattrs.into_iter().map(|name| (xattr::get(path, &name).unwrap(), name)).collect();
     seen.insert(
         path.to_owned(),
         format!(
-            "{what} {mode:o} {}:{} {}.{:09} {xattrs:?}",
+            "{what} {mode:o} {}:{} {}.{:09} {xattrs:?} {flags:?}",
             metadata.uid(),
             metadata.gid(),
             metadata.mtime(),
@@ -126,4 +143,10 @@ fn look(path: &Path, seen: &mut BTreeMap<PathBuf, String>, inodes: &mut BTreeMap
             look(&path.join(name), seen, inodes);
         }
     }
+}
+
+/// The flags of chattr(1) that a restore answers for; none where the file system has none.
+fn flags(path: &Path) -> IFlags {
+    let kept = IFlags::IMMUTABLE | IFlags::APPEND | IFlags::NODUMP;
+    fs::File::open(path).map_or(IFlags::empty(), |file| ioctl_getflags(file).unwrap_or(IFlags::empty()) & kept)
 }

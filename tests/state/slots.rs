@@ -78,6 +78,7 @@ fn a_slot_is_plain_files_and_an_index_in_the_shape_of_the_original() {
     assert_eq!(manifest["entries"][1]["path"], "/etc/app/a");
 }
 
+// faults: 48 49 51
 #[test]
 fn a_damaged_slot_is_refused_before_the_first_live_write() {
     type Harm = (fn(&Ground), fn(&Damage) -> bool);
@@ -127,6 +128,7 @@ fn edit(ground: &Ground, change: fn(&mut Vec<u8>)) {
     fs::write(&path, bytes).unwrap();
 }
 
+// faults: 3 47
 #[test]
 fn a_missing_or_corrupt_index_is_made_again_from_the_slots() {
     let ground = Ground::new();
@@ -142,6 +144,7 @@ fn a_missing_or_corrupt_index_is_made_again_from_the_slots() {
     }
 }
 
+// faults: 2 4 9
 #[test]
 fn recovery_removes_leftovers_and_puts_a_slot_back_that_was_between_two_renames() {
     let ground = Ground::new();
@@ -156,6 +159,26 @@ fn recovery_removes_leftovers_and_puts_a_slot_back_that_was_between_two_renames(
     let mut left: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["app_backup", "module_backups.json"]);
+}
+
+// faults: 2 4 9
+#[test]
+fn recovery_takes_the_next_slot_whatever_is_left_of_the_former() {
+    let ground = Ground::new();
+    ground.write("/etc/app/a", "one");
+    let checksum = ground.seal(&["/etc/app"]).info().checksum;
+    let root = ground.store.root();
+    for left in [None, Some("files"), Some("manifest.json")] {
+        fs::rename(ground.slot(), root.join(".app_backup.next")).unwrap();
+        if let Some(left) = left {
+            fs::create_dir_all(ground.slot().join(left)).unwrap();
+        }
+        ground.store.recover().unwrap();
+        let backup = ground.load();
+        backup.verify().unwrap();
+        assert_eq!(backup.info().checksum, checksum);
+        assert!(!root.join(".app_backup.next").exists());
+    }
 }
 
 #[test]
@@ -179,6 +202,7 @@ fn a_pending_backup_that_is_dropped_leaves_nothing() {
     assert_eq!(fs::read_dir(ground.store.root()).unwrap().count(), 0);
 }
 
+// faults: 12
 #[test]
 fn a_full_store_keeps_the_old_slot_and_says_what_it_needs() {
     let ground = Ground::new();
@@ -207,6 +231,7 @@ fn a_full_store_keeps_the_old_slot_and_says_what_it_needs() {
     assert!(still.unwrap());
 }
 
+// faults: 17
 #[test]
 fn a_read_only_machine_is_said_before_any_change() {
     let ground = Ground::new();

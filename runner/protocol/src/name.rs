@@ -152,6 +152,7 @@ impl UnitName {
 mod tests {
     use super::*;
 
+    // faults: 34
     #[test]
     fn module_names_cannot_leave_their_folder() {
         for bad in ["", "..", "../x", "a/b", "a..b", ".hidden", "-rf", "a b", "a\0", "ä", "a\n"] {

@@ -103,6 +103,7 @@ impl fmt::Display for DeclaredPath {
 mod tests {
     use super::*;
 
+    // faults: 33
     #[test]
     fn doubled_and_trailing_slashes_are_normalised() {
         let path = DeclaredPath::new("//etc/./nginx//conf.d/").unwrap();
@@ -112,6 +113,7 @@ mod tests {
         assert_eq!(path.relative(), Path::new("etc/nginx/conf.d"));
     }
 
+    // faults: 33
     #[test]
     fn paths_that_could_escape_are_refused() {
         assert_eq!(DeclaredPath::new("etc"), Err(PathProblem::Relative));
