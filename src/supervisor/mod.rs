@@ -9,6 +9,7 @@ mod denials;
 mod dispatcher;
 mod error;
 mod event;
+mod in_flight;
 mod interrupt;
 mod learn;
 mod limits;
