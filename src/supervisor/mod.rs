@@ -23,6 +23,7 @@ mod reach;
 mod recover;
 mod replace;
 mod requests;
+mod rot;
 mod run;
 mod sandbox;
 mod schedule;

@@ -15,7 +15,7 @@ use super::reach::Granter;
 use super::replace::Scope;
 use super::select::{select, units_of_groups};
 use super::target::Target;
-use super::{RunContext, Supervisor, modules, recover, replace, sync};
+use super::{RunContext, Supervisor, modules, recover, replace, rot, sync};
 use crate::catalog::Catalog;
 use crate::fs::create_directory;
 use crate::history::History;
@@ -70,6 +70,10 @@ impl Supervisor {
         let context = RunContext::new(self, run_id, &catalog, Some((lock, &checkpoints)), Vec::new())?;
         run_installed(&context, &options.modules, &unsettled, self.config.jobs, dispatcher)?;
         recover::sweep(self, &checkpoints, dispatcher);
+        if self.cancel.reason().is_none() {
+            let held = recover::held(dispatcher);
+            rot::look(self, &checkpoints, |module| held.contains(module), dispatcher);
+        }
         let published = catalog
             .installed()
             .map_err(|error| error.to_string())
