@@ -1,6 +1,7 @@
 //! Settling what an interrupted run left: first the swaps of code and slots, then every module that was running.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use updates_protocol::ModuleName;
 
@@ -13,9 +14,10 @@ use super::lock::RunLock;
 use super::surroundings::Surroundings;
 use super::{Supervisor, undo};
 use crate::catalog::{Catalog, CatalogEntry};
+use crate::history::History;
 use crate::process::CgroupHierarchy;
 use crate::record::RollbackRecord;
-use crate::state::Store;
+use crate::state::{Backup, Store};
 
 /// How often a restore is begun before a person is asked: one that is killed each time would otherwise be repeated, and
 /// perhaps take the machine down, every night.
@@ -103,20 +105,54 @@ fn put_back(
     }
 }
 
+/// The modules that are not put back.
+pub(super) fn held(dispatcher: &mut Dispatcher<'_>) -> BTreeSet<ModuleName> {
+    let rows = dispatcher.history().and_then(|history| history.in_flight().ok()).unwrap_or_default();
+    rows.into_iter().map(|row| row.module).collect()
+}
+
 /// Removes what nobody goes back to any more. That it is there does no harm, so that nothing depends on it.
 pub(super) fn sweep(supervisor: &Supervisor, checkpoints: &Checkpoints, dispatcher: &mut Dispatcher<'_>) {
     let Some(history) = dispatcher.history() else { return };
-    let swept = checkpoints.sweep(history).and_then(|()| {
-        let rows = history.in_flight().map_err(|error| error.to_string())?;
-        let wanted: Vec<WayBack> = rows.iter().filter_map(|row| WayBack::of_payload(&row.payload).ok()).collect();
-        let wanted = |name: &ModuleName| wanted.iter().flat_map(|way| &way.slots).any(|slot| slot.slot == *name);
-        for place in supervisor.layout.backup_stores() {
-            let store = Store::open(&place).map_err(|error| error.to_string())?;
-            store.settle_formers(wanted).map_err(|error| error.to_string())?;
-        }
-        Ok(())
-    });
-    if let Err(error) = swept {
+    if let Err(error) = remove_leftovers(supervisor, checkpoints, history) {
         dispatcher.event(Event::Problem(format!("what an earlier run left can't be removed: {error}")));
+    }
+}
+
+fn remove_leftovers(supervisor: &Supervisor, checkpoints: &Checkpoints, history: &mut History) -> Result<(), String> {
+    checkpoints.sweep(history)?;
+    let rows = history.in_flight().map_err(|error| error.to_string())?;
+    let wanted: Vec<WayBack> = rows.iter().filter_map(|row| WayBack::of_payload(&row.payload).ok()).collect();
+    let wanted = |name: &ModuleName| wanted.iter().flat_map(|way| &way.slots).any(|slot| slot.slot == *name);
+    for place in supervisor.layout.backup_stores() {
+        let store = Store::open(&place).map_err(|error| error.to_string())?;
+        store.settle_formers(wanted).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+impl Supervisor {
+    /// Takes a module that could not be put back as it is now: a person has put it right, or wants it so. It runs again
+    /// from the next run on. Says whether there was anything to be put back.
+    pub fn accept(&self, module: &ModuleName) -> Result<bool, RunError> {
+        let _lock = self.lock(Duration::ZERO)?;
+        let mut history = History::open(&self.layout.database())?;
+        let Some(row) = history.in_flight()?.into_iter().find(|row| row.module == *module) else { return Ok(false) };
+        let checkpoints = Checkpoints::open(&self.layout)?;
+        checkpoints.recover()?;
+        history.end_module(module)?;
+        history.sync()?;
+        // Nobody shall rely upon a checkpoint that was the reason.
+        let place = WayBack::of_payload(&row.payload).ok().and_then(|way_back| way_back.checkpoint);
+        let retained = checkpoints.retained();
+        let is_rotten =
+            |checkpoint: Backup| checkpoint.path().parent() == Some(retained.root()) && checkpoint.verify().is_err();
+        if checkpoints.find(module, place.as_ref()).is_ok_and(is_rotten) {
+            retained.remove(module)?;
+        }
+        if let Err(error) = remove_leftovers(self, &checkpoints, &mut history) {
+            tracing::warn!("what is left of the run stays until the next start: {error}");
+        }
+        Ok(true)
     }
 }
