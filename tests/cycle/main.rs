@@ -13,6 +13,7 @@ mod local;
 mod lock;
 mod order;
 mod resilience;
+mod retention;
 mod rollback;
 mod sync;
 mod versions;
