@@ -80,6 +80,12 @@ pub(super) fn settle(
         }
         dispatcher.event(Event::Recovered(rollback));
     }
+    // Only now: what a crash left of a slot is settled by the row that names it first.
+    for place in supervisor.layout.backup_stores() {
+        if let Err(error) = Store::open(&place).and_then(|store| store.recover()) {
+            dispatcher.event(Event::Problem(error.to_string()));
+        }
+    }
     sweep(supervisor, checkpoints, dispatcher);
     Ok(unsettled)
 }

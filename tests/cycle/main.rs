@@ -15,6 +15,8 @@ mod order;
 mod resilience;
 mod retention;
 mod rollback;
+mod rot;
+mod secrets;
 mod sync;
 mod versions;
 
