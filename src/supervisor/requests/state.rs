@@ -102,7 +102,8 @@ impl Grants<'_> {
         for file in &info.files {
             self.own_path(&file.to_string())?;
         }
-        for unit in &info.services {
+        // What is saved in the checkpoint is declared, or a socket or timer that starts what is.
+        for unit in info.services.iter().filter(|unit| !self.journal.has_saved(unit)) {
             let unit = self.own_service(&unit.to_string())?;
             self.require_saved(&unit)?;
         }
