@@ -104,7 +104,7 @@ impl Grants<'_> {
         }
         // What is saved in the checkpoint is declared, or a socket or timer that starts what is.
         for unit in info.services.iter().filter(|unit| !self.journal.has_saved(unit)) {
-            let unit = self.own_service(&unit.to_string())?;
+            let unit = self.own_service(unit.as_ref())?;
             self.require_saved(&unit)?;
         }
         for database in &info.databases {
