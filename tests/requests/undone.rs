@@ -38,12 +38,17 @@ fn a_failed_modules_services_are_as_they_were_with_the_files_of_then() {
     assert!(steps.contains("start") && steps.contains("web.service"), "{steps}");
 }
 
+/// What was asked of units; whether systemd reads its unit files anew meanwhile does not matter.
+fn verbs(root: &super::support::Root) -> Vec<String> {
+    calls(root).into_iter().filter(|call| call != "daemon-reload").collect()
+}
+
 #[test]
 fn a_service_whose_files_come_back_runs_with_them_again() {
     let root = machine();
     root.install(&module("open('/srv/app/conf', 'w').write('after')\nservice.reload('web')\nreturn None"));
     root.run(&["--no-sync"]).0.expect(20);
-    assert_eq!(calls(&root), ["reload web.service", "stop web.service", "start web.service"]);
+    assert_eq!(verbs(&root), ["reload web.service", "stop web.service", "start web.service"]);
     assert_eq!(root.read("/opt/units/web.service.read"), "before");
 }
 
@@ -62,7 +67,7 @@ fn a_service_that_a_module_changed_behind_our_back_is_as_it_was() {
     let ends = "import os\nos.remove('/opt/units/web.service.active')\nreturn None";
     root.install(&module(ends).sandbox("volatile_paths", serde_json::json!(["/opt/units/"])));
     root.run(&["--no-sync"]).0.expect(20);
-    assert_eq!(calls(&root), ["start web.service"]);
+    assert_eq!(verbs(&root), ["start web.service"]);
     assert!(root.exists("/opt/units/web.service.active"));
 }
 
