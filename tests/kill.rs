@@ -23,12 +23,15 @@ const MODULES: [&str; 4] = ["fails", "many", "restarts", "upgrades"];
 const FILES: usize = 12;
 
 /// Appends two lines to each of its files, so that a file between two runs has an odd number of lines, and files of one
-/// module of different runs differ in their number.
+/// module of different runs differ in their number. Then has them saved in a slot of its own.
 fn writer(name: &str, version: &str, end: &str) -> Module {
+    let request = json!({"type": "request", "id": 1, "operation": "state.backup", "arguments":
+        {"backup_dir": "/var/backups/updates", "module_name": name, "files": [format!("/srv/{name}")]}});
     let script = format!(
         "#!/bin/sh\nset -eu\nfor i in $(seq {FILES}); do echo begin >>/srv/{name}/$i; done\n\
          for i in $(seq {FILES}); do echo '{version}' >>/srv/{name}/$i; done\n\
-         echo $UPDATES_ATTEMPT >>\"$STATE_DIRECTORY/attempts\"\n{end}\n"
+         echo $UPDATES_ATTEMPT >>\"$STATE_DIRECTORY/attempts\"\n\
+         printf '%s\\n' '{request}' >&3\nread -r reply <&3\n{end}\n"
     );
     Module::executable(name, version, &script).declares(&[&format!("/srv/{name}/")])
 }
@@ -111,6 +114,19 @@ fn finished_runs(root: &Root, name: &str) -> Result<usize, String> {
         counts.insert(index, text.lines().count());
     }
     let first = counts[&1];
+    let lines = |place: &str| {
+        let text = fs::read_to_string(root.at(&format!("{place}/{name}_backup/files/srv/{name}/1")));
+        text.map_or(0, |text| text.lines().count())
+    };
+    let (own, retained) = (lines("/var/backups/updates"), lines("/var/lib/updates/checkpoints"));
+    if own != counts[&1] {
+        return Err(format!(
+            "the slot of {name} is of another run than its files: lines {counts:?}, {own} in the slot"
+        ));
+    }
+    if retained % 2 != 0 || retained > counts[&1] {
+        return Err(format!("the retained checkpoint of {name} has {retained} lines: {counts:?}"));
+    }
     let state = fs::read_to_string(root.at(&format!("/var/lib/updates/state/{name}/attempts"))).unwrap_or_default();
     if counts.values().all(|count| *count == first) && first % 2 == 0 && first / 2 == state.lines().count() {
         return Ok(first / 2);
@@ -134,6 +150,10 @@ fn assert_settled(world: &World, root: &Root, what: &str) {
         assert!(known, "{what}: the code of {name} is neither the old nor the new: {code:#?}");
     }
     assert_tidy(root, what);
+    for phase in ["maintenance", "main"] {
+        let left = names(&root.at(&format!("/var/lib/updates/in-flight/{phase}")));
+        assert!(left.iter().all(|name| name == "module_backups.json"), "{what}: left in flight: {left:?}");
+    }
     assert_database_opens(root, what);
 }
 
@@ -153,9 +173,15 @@ fn assert_tidy(root: &Root, what: &str) {
     let modules: Vec<_> = names(&root.modules()).into_iter().filter(|name| !is_former_code(name)).collect();
     assert_eq!(modules, ["fails", "idle", "many", "restarts", "upgrades"], "{what}: modules/");
     assert_eq!(names(root.temporary()), Vec::<String>::new(), "{what}: left in TMPDIR");
-    for folder in
-        ["/var/lib/updates/checkpoints", "/var/lib/updates/catalog", "/usr/local/lib/updates", "/var/lib/updates"]
-    {
+    for folder in [
+        "/var/lib/updates/checkpoints",
+        "/var/lib/updates/in-flight/maintenance",
+        "/var/lib/updates/in-flight/main",
+        "/var/backups/updates",
+        "/var/lib/updates/catalog",
+        "/usr/local/lib/updates",
+        "/var/lib/updates",
+    ] {
         let left: Vec<_> = names(&root.at(folder))
             .into_iter()
             .filter(|name| name.starts_with('.') && name != ".lock" || name.contains("tmp") || name.contains("pending"))

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -105,6 +105,12 @@ pub(super) fn format_like(model: &str, value: &impl Serialize) -> Vec<u8> {
     }
     text.push(b'\n');
     text
+}
+
+/// The mode of a document that takes the place of the one at `path`: readable by everybody, unless whoever wrote that one
+/// had reason to keep it from others.
+pub(super) fn mode_of(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).map_or(0o644, |found| 0o600 | (found.mode() & 0o644))
 }
 
 /// The known name nearest to `given`, when it is near enough to be a slip of the hand.

@@ -1,6 +1,8 @@
 //! What a module was granted: the parts of its `index.json` that decide how far its sandbox reaches, as they were when it
 //! was installed, and as a person has agreed to since. It is kept where no module can write.
 //!
+//! Passwords of databases are left out: they are read from the module's own file whenever a grant is imposed on it.
+//!
 //! Nothing is judged here. Whether a manifest asks for more is for whoever knows the sandbox profiles.
 
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use updates_protocol::{FieldError, MAX_MANIFEST, Manifest, ManifestError, Module
 use super::Catalog;
 use super::document::{DocumentError, format_like, read_bounded, read_object};
 use super::installed::with_settings;
+use super::secrets::{DATABASES, fill_in, strip};
 use crate::config::Layout;
 use crate::fs::{create_directory, replace_file};
 
@@ -55,10 +58,13 @@ impl Grant {
     pub fn of(document: &Map<String, Value>, by: GrantedBy) -> Self {
         let object = |key: &str| document.get(key).and_then(Value::as_object);
         let declared = object("configuration").or_else(|| object("config"));
-        let configuration = CONFIGURATION
+        let mut configuration: Map<String, Value> = CONFIGURATION
             .iter()
             .filter_map(|key| declared?.get(*key).map(|value| ((*key).to_owned(), value.clone())))
             .collect();
+        if let Some(databases) = configuration.get_mut(DATABASES) {
+            strip(databases);
+        }
         let version = document.get("metadata").and_then(|metadata| metadata.get("schema_version"));
         Self {
             since: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -96,9 +102,12 @@ impl Grant {
         }
         if let Some(Value::Object(configuration)) = document.get_mut(key) {
             for key in CONFIGURATION {
-                match self.configuration.get(key) {
-                    Some(value) => configuration.insert(key.to_owned(), value.clone()),
-                    None => configuration.shift_remove(key),
+                match (self.configuration.get(key), configuration.get(key)) {
+                    (Some(granted), Some(asked)) if key == DATABASES => {
+                        configuration.insert(key.to_owned(), fill_in(granted, asked))
+                    }
+                    (Some(value), _) => configuration.insert(key.to_owned(), value.clone()),
+                    (None, _) => configuration.shift_remove(key),
                 };
             }
         }
@@ -173,6 +182,26 @@ mod tests {
 
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_password_is_no_part_of_a_grant_and_is_there_when_the_grant_is_imposed() {
+        let asked = |password: &str, databases: Value| {
+            let mut document = object(json!({"metadata": {"schema_version": "1"}, "configuration": {}}));
+            document["configuration"]["databases"] = databases;
+            for database in document["configuration"]["databases"].as_array_mut().unwrap() {
+                database["password"] = json!(password);
+            }
+            document
+        };
+        let one = json!([{"type": "postgresql", "database": "app", "user": "app"}]);
+        let two =
+            json!([{"type": "mysql", "database": "more"}, {"type": "postgresql", "database": "app", "user": "app"}]);
+        let grant = Grant::of(&asked("hunter2", one.clone()), GrantedBy::Installation);
+        assert!(!serde_json::to_string(&grant).unwrap().contains("hunter2"));
+        assert!(grant.says_the_same(&Grant::of(&asked("changed since", one.clone()), GrantedBy::Person)));
+        let imposed = grant.imposed_on(&asked("hunter3", two));
+        assert_eq!(imposed["configuration"], asked("hunter3", one)["configuration"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 use updates_protocol::ModuleName;
 
-use super::document::{DocumentError, format_like, nearest, parse_object, read_bounded};
+use super::document::{DocumentError, format_like, mode_of, nearest, parse_object, read_bounded};
 use super::patch::apply_patch;
 use super::{Catalog, CatalogEntry};
 use crate::fs::{IoContext, PathError, create_directory, replace_file};
@@ -106,7 +106,7 @@ impl Catalog {
             create_directory(folder, 0o755)?;
         }
         let model = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        replace_file(&path, &format_like(&model, &settings), 0o644)?;
+        replace_file(&path, &format_like(&model, &settings), mode_of(&path))?;
         Ok(true)
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use updates_protocol::{MAX_MANIFEST, Manifest, ManifestError, ModuleName, SchemaVersion};
 
 use super::Catalog;
-use super::document::{DocumentError, format_like, parse_object, read_bounded};
+use super::document::{DocumentError, format_like, mode_of, parse_object, read_bounded};
 use super::merge::{Merged, merge};
 use super::place::{inode, list};
 use super::record::{Entry, LastGood, Record};
@@ -132,7 +132,8 @@ impl Catalog {
                 installed: self.layout.module(name).join("index.json").display().to_string(),
                 source,
             })?;
-            replace_file(&index, &format_like(&shipped, &merged.document), 0o644)?;
+            let mode = mode_of(&self.layout.module(name).join("index.json"));
+            replace_file(&index, &format_like(&shipped, &merged.document), mode)?;
         }
         notes.extend(merged.notes());
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).at("set the mode of", folder)?;

@@ -16,6 +16,14 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What `recover` takes.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Put nothing back, but take this module as it is now: it runs again from the next run on
+    #[arg(long, value_name = "MODULE")]
+    pub accept: Option<ModuleName>,
+}
+
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
@@ -60,7 +68,7 @@ pub enum Command {
     /// Run one module alone: an installed one by name, or any by the path to its folder
     Runner(RunnerArgs),
     /// Put back what an interrupted run left, also where that was given up
-    Recover,
+    Recover(RecoverArgs),
     /// List the installed modules
     List,
     /// Tell how the last run went and what needs a person

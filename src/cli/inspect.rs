@@ -1,7 +1,7 @@
 //! `list`, `status`, `show`, `history` and `logs`: what is installed and what is remembered. Nothing here writes.
 
 use serde_json::json;
-use updates::catalog::{Broken, Catalog, CatalogEntry, Installed};
+use updates::catalog::{Broken, Catalog, CatalogEntry, Installed, without_passwords};
 use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
 use updates::profile::Profiles;
 use updates::record::{ExitStatus, RunKind, RunRecord};
@@ -176,7 +176,7 @@ pub fn show(session: &Session<'_>, subject: &str) -> Result<ExitStatus, CliError
     let profiles = profiles(session)?;
     let mut json = module_json(module, &profiles);
     json["last"] = serde_json::to_value(&last).unwrap_or_default();
-    json["manifest"] = serde_json::Value::Object(module.manifest.raw.clone());
+    json["manifest"] = serde_json::Value::Object(without_passwords(&module.manifest.raw));
     session.print(&json, || show_module(module, &profiles, last.as_ref(), &session.painter()))?;
     Ok(ExitStatus::Success)
 }

@@ -61,7 +61,7 @@ fn dispatch(cli: &Cli) -> Result<ExitStatus, CliError> {
         Command::Run(arguments) => run::run(&session, cancel, arguments),
         Command::Check(arguments) => run::check(&session, cancel, arguments),
         Command::Runner(arguments) => run::runner(&session, cancel, arguments),
-        Command::Recover => run::recover(&session, cancel),
+        Command::Recover(arguments) => run::recover(&session, cancel, arguments),
         Command::List => inspect::list(&session),
         Command::Status => inspect::status(&session),
         Command::Show { subject } => inspect::show(&session, subject),

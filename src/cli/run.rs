@@ -10,7 +10,7 @@ use updates::record::{ExitStatus, ModuleStatus, Outcome, RunRecord};
 use updates::supervisor::{CheckOptions, OneOptions, RunOptions, Supervisor};
 use updates_protocol::ModuleName;
 
-use super::args::{CheckArgs, RunArgs, RunnerArgs, SourceArgs, wait};
+use super::args::{CheckArgs, RecoverArgs, RunArgs, RunnerArgs, SourceArgs, wait};
 use super::denied::denied;
 use super::error::CliError;
 use super::observe::{Loudness, Screen};
@@ -67,8 +67,16 @@ pub fn runner(session: &Session<'_>, cancel: CancelToken, arguments: &RunnerArgs
 }
 
 /// `updates recover`
-pub fn recover(session: &Session<'_>, cancel: CancelToken) -> Result<ExitStatus, CliError> {
+pub fn recover(session: &Session<'_>, cancel: CancelToken, arguments: &RecoverArgs) -> Result<ExitStatus, CliError> {
     let supervisor = supervisor(session, cancel, None, None)?;
+    if let Some(module) = &arguments.accept {
+        let accepted = supervisor.accept(module)?;
+        session.print(&json!({"module": module, "accepted": accepted}), || match accepted {
+            true => format!("{module} is taken as it is, and runs again from the next run on.\n"),
+            false => format!("Nothing of {module} is to be put back.\n"),
+        })?;
+        return Ok(ExitStatus::Success);
+    }
     let Some(record) = supervisor.recover(&mut screen(session))? else {
         session.print(&Value::Null, || "Nothing to recover: no run was interrupted.\n".to_owned())?;
         return Ok(ExitStatus::Success);

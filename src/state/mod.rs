@@ -9,6 +9,7 @@ mod beside;
 mod bytes;
 mod entry;
 mod error;
+mod former;
 mod gained;
 mod index;
 mod live;
@@ -23,7 +24,7 @@ mod slot;
 mod store;
 mod survey;
 
-pub use backup::{Backup, ModuleBackupInfo};
+pub use backup::{Backup, ModuleBackupInfo, Sampled};
 pub use bytes::Bytes;
 pub use entry::{Attributes, Entry, Identity, SavedNode};
 pub use error::{Damage, RestoreError, RestoreProblem, StateError};

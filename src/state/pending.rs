@@ -33,6 +33,8 @@ pub struct PendingBackup<'a> {
     paths: Vec<DeclaredPath>,
     left_out: Vec<DeclaredPath>,
     beside: Beside,
+    further: Vec<Backup>,
+    keep_former: bool,
 }
 
 /// A slot that holds what is live now.
@@ -58,7 +60,7 @@ impl<'a> PendingBackup<'a> {
     pub(super) fn new(store: &'a Store, name: ModuleName, owner: ModuleName, description: &str) -> Self {
         let description = description.to_owned();
         let (paths, left_out, beside) = (Vec::new(), Vec::new(), Beside::default());
-        Self { store, name, owner, description, paths, left_out, beside }
+        Self { store, name, owner, description, paths, left_out, beside, further: Vec::new(), keep_former: false }
     }
 
     /// Adds paths of the machine that modules see. Duplicates and nested paths are saved once; a path where nothing is
@@ -89,6 +91,20 @@ impl<'a> PendingBackup<'a> {
                 self.beside.databases.push(database);
             }
         }
+        self
+    }
+
+    /// Names a further slot, of this store or another one on its file system: content that is unchanged since is linked
+    /// from it as from the former slot. Where it says exactly what is live, it is what is returned, and nothing is written.
+    pub fn link_from(mut self, slot: &Backup) -> Self {
+        self.further.push(slot.clone());
+        self
+    }
+
+    /// Keeps the slot that it takes the place of, until [`Store::put_back_former`] or [`Store::drop_former`]. One that is
+    /// kept already stays.
+    pub fn keep_former(mut self) -> Self {
+        self.keep_former = true;
         self
     }
 
@@ -138,6 +154,13 @@ impl<'a> PendingBackup<'a> {
             }
             other => other,
         };
+        if let Some(same) = self
+            .further
+            .iter()
+            .find(|slot| self.beside.databases.is_empty() && says_the_same(slot.manifest(), &header, &found))
+        {
+            return Ok(Sealed::Reused(same.clone()));
+        }
         let files = former.as_ref().and_then(|backup| backup.files().ok());
         let former = former.as_ref().zip(files.as_ref());
         let former = former.map(|(backup, files)| Former { manifest: backup.manifest(), files });
@@ -172,7 +195,7 @@ impl<'a> PendingBackup<'a> {
         let file = staging.manifest()?;
         let at = places.slot().join(MANIFEST);
         let checksum = manifest::write(&header, &entries, std::io::BufWriter::new(&file)).at("write", &at)?;
-        staging.publish(&file, &written)?;
+        staging.publish(&file, &written, self.keep_former)?;
         let backup = Backup::new(places.slot(), Manifest { header, entries, checksum });
         self.store.note(&self.name, Some(backup.info()));
         Ok(Sealed::Written(backup))

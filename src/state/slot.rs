@@ -4,7 +4,8 @@
 //! `.NAME_backup.new` is a slot being built, or after an exchange the former one. `.NAME_backup.old` exists only where
 //! the file system has no exchange, between two renames. So `.new` may always be removed, and `.old` goes back when the
 //! slot is missing. `.NAME_backup.next` exists only where the former slot can't be renamed at all: it is complete, and
-//! takes the slot's place whatever is left of that one.
+//! takes the slot's place whatever is left of that one. `.NAME_backup.before` is a
+//! former slot that is kept on purpose; see `former.rs`.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -44,16 +45,24 @@ impl Places {
         self.store.join(format!("{}{SUFFIX}", self.name))
     }
 
-    fn new_slot(&self) -> PathBuf {
+    pub fn new_slot(&self) -> PathBuf {
         self.store.join(format!(".{}{SUFFIX}.new", self.name))
     }
 
-    fn old_slot(&self) -> PathBuf {
+    pub fn old_slot(&self) -> PathBuf {
         self.store.join(format!(".{}{SUFFIX}.old", self.name))
     }
 
     fn next_slot(&self) -> PathBuf {
         self.store.join(format!(".{}{SUFFIX}.next", self.name))
+    }
+
+    pub fn before_slot(&self) -> PathBuf {
+        self.store.join(format!(".{}{SUFFIX}.before", self.name))
+    }
+
+    pub fn store(&self) -> &Path {
+        &self.store
     }
 
     /// Removes the slot, so that a crash leaves it whole or gone. Says whether there was one.
@@ -72,10 +81,6 @@ impl Places {
 
     /// Settles what a crash left of this name.
     pub fn recover(&self) -> Result<(), PathError> {
-        let is_there = |path: &Path| match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            other => other.at("look at", path).map(|_| true),
-        };
         if is_there(&self.next_slot())? {
             self.take_next()?;
         }
@@ -96,6 +101,13 @@ impl Places {
     }
 }
 
+pub(super) fn is_there(path: &Path) -> Result<bool, PathError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.at("look at", path).map(|_| true),
+    }
+}
+
 /// The names that have something in a store, be it a slot or a leftover.
 pub(super) fn names(store: &Path) -> Result<Vec<ModuleName>, PathError> {
     let mut found = Vec::new();
@@ -103,7 +115,7 @@ pub(super) fn names(store: &Path) -> Result<Vec<ModuleName>, PathError> {
         let Some(text) = name.to_str() else { continue };
         let hidden = text
             .strip_prefix('.')
-            .and_then(|text| [".new", ".old", ".next"].iter().find_map(|end| text.strip_suffix(end)));
+            .and_then(|text| [".new", ".old", ".next", ".before"].into_iter().find_map(|end| text.strip_suffix(end)));
         if let Some(Ok(name)) = hidden.unwrap_or(text).strip_suffix(SUFFIX).map(str::parse::<ModuleName>) {
             found.push(name);
         }
@@ -160,13 +172,16 @@ impl Staging {
     ///
     /// `written` are the files and directories below `files` that are new. An error leaves the former slot as it was;
     /// an error of fsync is final, because the kernel reports it once and would then call the next one a success.
-    pub fn publish(mut self, manifest: &File, written: &[PathBuf]) -> Result<(), StateError> {
+    ///
+    /// With `keep_former` the former slot is kept as `.NAME_backup.before`, unless there is one already.
+    pub fn publish(mut self, manifest: &File, written: &[PathBuf], keep_former: bool) -> Result<(), StateError> {
         let path = self.places.new_slot();
         manifest.sync_all().at("write", &path.join(MANIFEST))?;
         self.sync(written).at("write", &path)?;
         self.sync_beside()?;
         sync_directory(&path)?;
         let slot = self.places.slot();
+        let kept = keep_former && self.places.keep_former()?;
         match swap(&path, &slot, &self.places.old_slot()) {
             Ok(()) => self.published = true,
             // The former slot lies in the lower layer of an overlay, which moves no directory of it.
@@ -175,7 +190,12 @@ impl Staging {
                 self.places.take_next()?;
                 self.published = true;
             }
-            Err(error) => return Err(error).at("swap in", &slot).map_err(Into::into),
+            Err(error) => {
+                if kept {
+                    fs::rename(self.places.before_slot(), &slot).at("put back", &slot)?;
+                }
+                return Err(error).at("swap in", &slot).map_err(Into::into);
+            }
         }
         sync_directory(&self.places.store)?;
         for leftover in [self.places.new_slot(), self.places.old_slot()] {
@@ -236,7 +256,7 @@ impl Drop for Staging {
     }
 }
 
-fn swap(new: &Path, slot: &Path, old: &Path) -> Result<(), Errno> {
+pub(super) fn swap(new: &Path, slot: &Path, old: &Path) -> Result<(), Errno> {
     match renameat_with(CWD, new, CWD, slot, RenameFlags::NOREPLACE) {
         Err(Errno::EXIST) => {}
         // The file system knows no flags at all.
@@ -256,7 +276,7 @@ fn swap(new: &Path, slot: &Path, old: &Path) -> Result<(), Errno> {
 }
 
 /// Removes a directory of the store, or whatever else is there, however deep it is.
-fn remove(path: &Path) -> Result<(), PathError> {
+pub(super) fn remove(path: &Path) -> Result<(), PathError> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let directory = File::open(parent).at("open", parent)?;
     match rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from) {

@@ -58,6 +58,11 @@ impl Store {
         Backup::load(&Places::new(&self.root, name).slot(), name)
     }
 
+    /// The names that have something here, be it a slot or what a crash left of one.
+    pub fn names(&self) -> Result<Vec<ModuleName>, PathError> {
+        slot::names(&self.root)
+    }
+
     /// Every slot by name, also those that can't be used, with the reason.
     pub fn list(&self) -> Result<BTreeMap<ModuleName, Result<Backup, StateError>>, StateError> {
         let mut found = BTreeMap::new();

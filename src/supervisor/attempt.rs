@@ -11,12 +11,12 @@ use updates_protocol::{
 
 use super::denials::{Rules, collect};
 use super::event::Event;
+use super::journal::Journal;
 use super::limits;
 use super::note::Notes;
 use super::requests::{Grants, Trail};
 use super::sandbox;
 use super::target::Target;
-use super::units::UnitJournal;
 use super::view::View;
 use super::writable::Entry as Writable;
 use super::{RunContext, modules};
@@ -32,7 +32,7 @@ pub(super) struct Scene<'a> {
     pub(super) number: u32,
     pub(super) entry: &'a Entry,
     pub(super) writable: &'a [Writable],
-    pub(super) journal: &'a UnitJournal<'a>,
+    pub(super) journal: &'a Journal<'a>,
 }
 
 /// Runs it to its end. The verdict is the caller's to set.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use updates_protocol::{RunId, Turn, UnitName};
 
+use super::checkpoints::Checkpoints;
 use super::lock::RunLock;
 use crate::catalog::Catalog;
 use crate::config::{Config, Layout, Machine};
@@ -12,7 +13,6 @@ use crate::fs::{IoContext, PathError};
 use crate::process::{CancelToken, CgroupHierarchy, NetworkNamespaces};
 use crate::profile::TopLevel;
 use crate::service::Systemd;
-use crate::state::Store;
 
 /// Where the program's own parts lie, as absolute paths.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ pub(super) struct RunContext<'a> {
     pub(super) supervisor: &'a Supervisor,
     pub(super) run_id: RunId,
     pub(super) catalog: &'a Catalog,
-    checkpoints: Option<&'a Store>,
+    checkpoints: Option<&'a Checkpoints>,
     /// What runners have to hold; in everything but a check.
     pub(super) turn: Option<Turn>,
     pub(super) cgroups: CgroupHierarchy,
@@ -97,7 +97,7 @@ impl<'a> RunContext<'a> {
         supervisor: &'a Supervisor,
         run_id: RunId,
         catalog: &'a Catalog,
-        held: Option<(&RunLock, &'a Store)>,
+        held: Option<(&RunLock, &'a Checkpoints)>,
         arguments: Vec<String>,
     ) -> Result<Self, PathError> {
         let checkpoints = held.map(|(_, checkpoints)| checkpoints);
@@ -125,7 +125,7 @@ impl<'a> RunContext<'a> {
     }
 
     /// Where checkpoints are kept. There are none in a check.
-    pub(super) fn checkpoints(&self) -> Result<&'a Store, String> {
+    pub(super) fn checkpoints(&self) -> Result<&'a Checkpoints, String> {
         self.checkpoints.ok_or_else(|| "a check takes no checkpoint".to_owned())
     }
 }

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use updates_protocol::{Level, LogSource, ModuleName, Phase, RunId};
 
 use super::error::RunError;
@@ -102,9 +101,9 @@ impl<'o> Dispatcher<'o> {
     pub(super) fn note(&mut self, note: Note) -> Option<ModuleName> {
         match note {
             Note::Event(event) => self.event(*event),
-            Note::Begin { module, phase, done } => {
+            Note::Begin { module, phase, payload, done } => {
                 let written = match &mut self.history {
-                    Some(history) => history.begin_module(&self.record.run_id, &module, phase, 1, &Value::Null),
+                    Some(history) => history.begin_module(&self.record.run_id, &module, phase, 1, &payload),
                     None => Ok(()),
                 };
                 // A worker that no longer waits has given up; the row then only means a restore too many.
@@ -117,11 +116,21 @@ impl<'o> Dispatcher<'o> {
                 };
                 done.send(written.map_err(|error| error.to_string())).ok();
             }
-            Note::Settled { module } => {
-                if let Some(history) = &mut self.history
-                    && let Err(error) = history.end_module(&module)
-                {
+            Note::Settled { module, done } => {
+                let written = match &mut self.history {
+                    Some(history) => {
+                        let ended = history.end_module(&module);
+                        if done.is_some() { ended.and_then(|()| history.sync()) } else { ended }
+                    }
+                    None => Ok(()),
+                };
+                let written = written.map_err(|error| error.to_string());
+                if let Err(error) = &written {
                     self.event(Event::Problem(format!("{module}: {error}")));
+                }
+                if let Some(done) = done {
+                    // Whoever no longer waits leaves more behind than it had to, and no less.
+                    done.send(written).ok();
                 }
             }
             Note::Done(record) => {

@@ -14,11 +14,11 @@ pub(super) enum Note {
     /// Something to show, and to remember where it belongs into the log.
     Event(Box<Event>),
     /// A module is about to run: to be written down durably before the answer.
-    Begin { module: ModuleName, phase: Phase, done: SyncSender<Result<(), String>> },
+    Begin { module: ModuleName, phase: Phase, payload: Value, done: SyncSender<Result<(), String>> },
     /// What it takes to put a running module back, beside its files: to be written down durably before the answer.
     Remember { module: ModuleName, payload: Value, done: SyncSender<Result<(), String>> },
-    /// A module is settled: nothing of it is to be put back at the next start.
-    Settled { module: ModuleName },
+    /// A module is settled: nothing of it is to be put back at the next start. Whoever waits for an answer needs it durable.
+    Settled { module: ModuleName, done: Option<SyncSender<Result<(), String>>> },
     /// A worker is done.
     Done(Box<ModuleRecord>),
 }
@@ -40,9 +40,9 @@ impl Notes {
     }
 
     /// Returns when the row is durable, or with the reason why the module must not run.
-    pub(super) fn begin(&self, module: &ModuleName, phase: Phase) -> Result<(), String> {
+    pub(super) fn begin(&self, module: &ModuleName, phase: Phase, payload: Value) -> Result<(), String> {
         let (done, answer) = sync_channel(1);
-        self.send(Note::Begin { module: module.clone(), phase, done });
+        self.send(Note::Begin { module: module.clone(), phase, payload, done });
         answer.recv().unwrap_or_else(|_| Err("the supervisor is ending".to_owned()))
     }
 
@@ -54,7 +54,14 @@ impl Notes {
     }
 
     pub(super) fn settled(&self, module: &ModuleName) {
-        self.send(Note::Settled { module: module.clone() });
+        self.send(Note::Settled { module: module.clone(), done: None });
+    }
+
+    /// Returns when that is durable, or with the reason why a power cut may bring the row back.
+    pub(super) fn settled_durably(&self, module: &ModuleName) -> Result<(), String> {
+        let (done, answer) = sync_channel(1);
+        self.send(Note::Settled { module: module.clone(), done: Some(done) });
+        answer.recv().unwrap_or_else(|_| Err("the supervisor is ending".to_owned()))
     }
 
     pub(super) fn done(&self, record: ModuleRecord) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use updates_protocol::{ModuleName, RunId};
 
+use super::checkpoints::Checkpoints;
 use super::crew::run_all;
 use super::dispatcher::Dispatcher;
 use super::error::RunError;
@@ -17,7 +18,6 @@ use super::{RunContext, Supervisor, modules, recover};
 use crate::catalog::Catalog;
 use crate::history::History;
 use crate::record::{ExitStatus, RunKind, RunRecord};
-use crate::state::Store;
 
 /// Which module `updates runner` runs.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Supervisor {
         let (history, checkpoints) = match &lock {
             Some(_) => {
                 let history = History::open(&self.layout.database())?;
-                (Some(history), Some(Store::open(&self.layout.checkpoints())?))
+                (Some(history), Some(Checkpoints::open(&self.layout)?))
             }
             None => (None, None),
         };
@@ -67,7 +67,7 @@ impl Supervisor {
     fn alone(
         &self,
         options: &OneOptions,
-        held: Option<(&RunLock, &Store)>,
+        held: Option<(&RunLock, &Checkpoints)>,
         run_id: RunId,
         dispatcher: &mut Dispatcher<'_>,
     ) -> Result<(), RunError> {
@@ -87,6 +87,9 @@ impl Supervisor {
         }
         let targets = BTreeMap::from([(target.manifest.name.clone(), target)]);
         run_all(&context, &targets, 1, dispatcher);
+        if let Some((_, checkpoints)) = held {
+            recover::sweep(self, checkpoints, dispatcher);
+        }
         Ok(())
     }
 
@@ -96,7 +99,7 @@ impl Supervisor {
         let history = History::open(&self.layout.database())?;
         let mut dispatcher = Dispatcher::new(RunKind::Recover, new_run_id(), Some(history), observer)?;
         let catalog = Catalog::open(&self.layout);
-        let checkpoints = Store::open(&self.layout.checkpoints())?;
+        let checkpoints = Checkpoints::open(&self.layout)?;
         let unsettled = match recover::settle(self, &lock, &catalog, &checkpoints, true, &mut dispatcher) {
             Ok(unsettled) => unsettled,
             Err(error) => return Err(dispatcher.fail(error)),

@@ -1,18 +1,23 @@
 //! Settling what an interrupted run left: first the swaps of code and slots, then every module that was running.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use updates_protocol::ModuleName;
 
+use super::checkpoints::Checkpoints;
 use super::dispatcher::Dispatcher;
 use super::error::RunError;
 use super::event::Event;
+use super::in_flight::WayBack;
 use super::lock::RunLock;
-use super::units::UnitsBefore;
+use super::surroundings::Surroundings;
 use super::{Supervisor, undo};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogEntry};
+use crate::history::History;
 use crate::process::CgroupHierarchy;
-use crate::state::Store;
+use crate::record::RollbackRecord;
+use crate::state::{Backup, Store};
 
 /// How often a restore is begun before a person is asked: one that is killed each time would otherwise be repeated, and
 /// perhaps take the machine down, every night.
@@ -24,7 +29,7 @@ pub(super) fn settle(
     supervisor: &Supervisor,
     _lock: &RunLock,
     catalog: &Catalog,
-    checkpoints: &Store,
+    checkpoints: &Checkpoints,
     insist: bool,
     dispatcher: &mut Dispatcher<'_>,
 ) -> Result<BTreeMap<ModuleName, String>, RunError> {
@@ -48,10 +53,8 @@ pub(super) fn settle(
     for row in in_flight {
         let module = row.module;
         if row.tries >= MAX_TRIES && !insist {
-            let reason = format!(
-                "putting it back was tried {} times without success; mend the cause, then `updates recover`",
-                row.tries
-            );
+            let way_out = undo::way_out(&module);
+            let reason = format!("putting it back was tried {} times without success; {way_out}", row.tries);
             unsettled.insert(module, reason);
             continue;
         }
@@ -61,12 +64,11 @@ pub(super) fn settle(
                 dispatcher.event(Event::Problem(error.to_string()));
             }
         }
-        let rollback = match (checkpoints.load(&module), UnitsBefore::of_payload(&row.payload)) {
-            (Ok(Some(checkpoint)), Ok(units)) => undo::everything(supervisor, &module, &checkpoint, &units),
-            (Ok(None), _) => undo::nothing(&module, Some("its checkpoint is missing".to_owned())),
-            (Err(error), _) => undo::nothing(&module, Some(error.to_string())),
-            (_, Err(error)) => {
-                undo::nothing(&module, Some(format!("what was noted of its services can't be read: {error}")))
+        let rollback = match WayBack::of_payload(&row.payload) {
+            Ok(way_back) => put_back(supervisor, catalog, checkpoints, &module, &way_back),
+            Err(error) => {
+                let way_out = undo::way_out(&module);
+                undo::nothing(&module, Some(format!("what was noted of it can't be read: {error}; {way_out}")))
             }
         };
         if rollback.complete {
@@ -78,5 +80,85 @@ pub(super) fn settle(
         }
         dispatcher.event(Event::Recovered(rollback));
     }
+    // Only now: what a crash left of a slot is settled by the row that names it first.
+    for place in supervisor.layout.backup_stores() {
+        if let Err(error) = Store::open(&place).and_then(|store| store.recover()) {
+            dispatcher.event(Event::Problem(error.to_string()));
+        }
+    }
+    sweep(supervisor, checkpoints, dispatcher);
     Ok(unsettled)
+}
+
+fn put_back(
+    supervisor: &Supervisor,
+    catalog: &Catalog,
+    checkpoints: &Checkpoints,
+    module: &ModuleName,
+    way_back: &WayBack,
+) -> RollbackRecord {
+    // Passwords stand nowhere but in what the module declares.
+    let databases = match catalog.module(module) {
+        Some(CatalogEntry::Installed(installed)) => installed.manifest.databases,
+        _ => Vec::new(),
+    };
+    let surroundings = Surroundings::new(supervisor, &databases);
+    let place = way_back.restore.as_ref().map(|restore| &restore.from).or(way_back.checkpoint.as_ref());
+    match (checkpoints.find(module, place), &way_back.restore) {
+        (Ok(backup), Some(restore)) => undo::restore(&surroundings, module, &backup, restore.forced_service_start),
+        (Ok(backup), None) => undo::everything(&surroundings, module, &backup, checkpoints, &way_back.slots),
+        (Err(error), _) => undo::nothing(module, Some(format!("{error}; {}", undo::way_out(module)))),
+    }
+}
+
+/// The modules that are not put back.
+pub(super) fn held(dispatcher: &mut Dispatcher<'_>) -> BTreeSet<ModuleName> {
+    let rows = dispatcher.history().and_then(|history| history.in_flight().ok()).unwrap_or_default();
+    rows.into_iter().map(|row| row.module).collect()
+}
+
+/// Removes what nobody goes back to any more. That it is there does no harm, so that nothing depends on it.
+pub(super) fn sweep(supervisor: &Supervisor, checkpoints: &Checkpoints, dispatcher: &mut Dispatcher<'_>) {
+    let Some(history) = dispatcher.history() else { return };
+    if let Err(error) = remove_leftovers(supervisor, checkpoints, history) {
+        dispatcher.event(Event::Problem(format!("what an earlier run left can't be removed: {error}")));
+    }
+}
+
+fn remove_leftovers(supervisor: &Supervisor, checkpoints: &Checkpoints, history: &mut History) -> Result<(), String> {
+    checkpoints.sweep(history)?;
+    let rows = history.in_flight().map_err(|error| error.to_string())?;
+    let wanted: Vec<WayBack> = rows.iter().filter_map(|row| WayBack::of_payload(&row.payload).ok()).collect();
+    let wanted = |name: &ModuleName| wanted.iter().flat_map(|way| &way.slots).any(|slot| slot.slot == *name);
+    for place in supervisor.layout.backup_stores() {
+        let store = Store::open(&place).map_err(|error| error.to_string())?;
+        store.settle_formers(wanted).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+impl Supervisor {
+    /// Takes a module that could not be put back as it is now: a person has put it right, or wants it so. It runs again
+    /// from the next run on. Says whether there was anything to be put back.
+    pub fn accept(&self, module: &ModuleName) -> Result<bool, RunError> {
+        let _lock = self.lock(Duration::ZERO)?;
+        let mut history = History::open(&self.layout.database())?;
+        let Some(row) = history.in_flight()?.into_iter().find(|row| row.module == *module) else { return Ok(false) };
+        let checkpoints = Checkpoints::open(&self.layout)?;
+        checkpoints.recover()?;
+        history.end_module(module)?;
+        history.sync()?;
+        // Nobody shall rely upon a checkpoint that was the reason.
+        let place = WayBack::of_payload(&row.payload).ok().and_then(|way_back| way_back.checkpoint);
+        let retained = checkpoints.retained();
+        let is_rotten =
+            |checkpoint: Backup| checkpoint.path().parent() == Some(retained.root()) && checkpoint.verify().is_err();
+        if checkpoints.find(module, place.as_ref()).is_ok_and(is_rotten) {
+            retained.remove(module)?;
+        }
+        if let Err(error) = remove_leftovers(self, &checkpoints, &mut history) {
+            tracing::warn!("what is left of the run stays until the next start: {error}");
+        }
+        Ok(true)
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use updates_protocol::{Manifest, ModuleName, RunId};
 
+use super::checkpoints::Checkpoints;
 use super::crew::run_all;
 use super::dispatcher::{Dispatcher, without_run};
 use super::error::RunError;
@@ -14,12 +15,11 @@ use super::reach::Granter;
 use super::replace::Scope;
 use super::select::{select, units_of_groups};
 use super::target::Target;
-use super::{RunContext, Supervisor, modules, recover, replace, sync};
+use super::{RunContext, Supervisor, modules, recover, replace, rot, sync};
 use crate::catalog::Catalog;
 use crate::fs::create_directory;
 use crate::history::History;
 use crate::record::{ExitStatus, ModuleStatus, RunKind, RunRecord};
-use crate::state::Store;
 
 /// What `updates run` was asked for.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +56,7 @@ impl Supervisor {
         dispatcher: &mut Dispatcher<'_>,
     ) -> Result<(), RunError> {
         let catalog = Catalog::open(&self.layout);
-        let checkpoints = Store::open(&self.layout.checkpoints())?;
+        let checkpoints = Checkpoints::open(&self.layout)?;
         let unsettled = recover::settle(self, lock, &catalog, &checkpoints, false, dispatcher)?;
         if !options.no_sync
             && self.cancel.reason().is_none()
@@ -69,6 +69,11 @@ impl Supervisor {
         }
         let context = RunContext::new(self, run_id, &catalog, Some((lock, &checkpoints)), Vec::new())?;
         run_installed(&context, &options.modules, &unsettled, self.config.jobs, dispatcher)?;
+        recover::sweep(self, &checkpoints, dispatcher);
+        if self.cancel.reason().is_none() {
+            let held = recover::held(dispatcher);
+            rot::look(self, &checkpoints, |module| held.contains(module), dispatcher);
+        }
         let published = catalog
             .installed()
             .map_err(|error| error.to_string())

@@ -1,67 +1,84 @@
-//! Taking back what a module did: its files, the services that it changed, and its code where this version has not proved itself yet.
+//! Taking back what a module did: its files, databases and services, the slots of its own that it changed, and its code
+//! where this version has not proved itself yet.
 
 use updates_protocol::ModuleName;
 
+use super::RunContext;
+use super::checkpoints::Checkpoints;
+use super::in_flight::OwnSlot;
+use super::surroundings::Surroundings;
 use super::target::Target;
-use super::units::{StepsBack, UnitsBefore};
-use super::{RunContext, Supervisor};
 use crate::catalog::{Held, Reverted};
 use crate::record::RollbackRecord;
-use crate::state::Backup;
+use crate::state::{Backup, RestoreError, Restored};
 
 /// Paths that are listed in a record.
 const LISTED: usize = 1000;
 
-/// Puts files back from a checkpoint, and the units that the module had changed to what they were. What is not back is
-/// said in the record; the next start tries again.
+/// Puts everything back from a checkpoint, and then the slots that the module changed. What is not back is said in the
+/// record; the next start tries again.
 pub(super) fn everything(
-    supervisor: &Supervisor,
+    surroundings: &Surroundings<'_>,
     module: &ModuleName,
     checkpoint: &Backup,
-    units: &UnitsBefore,
+    checkpoints: &Checkpoints,
+    slots: &[OwnSlot],
 ) -> RollbackRecord {
-    let mut record = nothing(module, None);
-    if units.is_empty() {
-        files(supervisor, checkpoint, &mut record);
-        return record;
-    }
-    let mut steps = StepsBack::new();
-    let systemd = supervisor.systemd().map_err(|error| steps.problems.push(error)).ok();
-    if let Some(systemd) = &systemd {
-        units.stop(systemd, &mut steps);
-    }
-    files(supervisor, checkpoint, &mut record);
-    match &systemd {
-        Some(systemd) if record.complete => units.start(systemd, &mut steps),
-        Some(_) => steps.problems.push("its services are not started, since its files are not back".to_owned()),
-        None => {}
-    }
-    record.services = steps.done;
-    if !steps.problems.is_empty() {
-        record.complete = false;
-        let problems = steps.problems.join("; ");
-        record.error = Some(match record.error.take() {
-            Some(error) => format!("{error}; {problems}"),
-            None => format!("its services are not as they were: {problems}"),
-        });
+    let mut record = restore(surroundings, module, checkpoint, false);
+    if record.complete {
+        for slot in slots {
+            let store = checkpoints.own_store(slot).map_err(Into::into);
+            if let Err(error) = store.and_then(|store| store.put_back_former(&slot.slot, slot.existed)) {
+                record.complete = false;
+                record.error = Some(format!("its backup {} is not as it was: {error}", slot.slot));
+            }
+        }
     }
     record
+}
+
+/// Puts back what one slot holds, and nothing else.
+pub(super) fn restore(
+    surroundings: &Surroundings<'_>,
+    module: &ModuleName,
+    backup: &Backup,
+    forced_service_start: bool,
+) -> RollbackRecord {
+    let mut record = nothing(module, None);
+    let done = surroundings.while_restoring(|live| {
+        let plan = backup.plan(live).map_err(RestoreError::Refused)?;
+        if forced_service_start { plan.with_forced_service_start() } else { plan }.apply()
+    });
+    let Restored { changed, steps, .. } = match done {
+        Ok(restored) => {
+            record.complete = true;
+            restored
+        }
+        Err(error) => {
+            record.error = Some(format!("{error}; {}", way_out(module)));
+            match error {
+                RestoreError::Incomplete { restored, .. } => restored,
+                RestoreError::Refused(_) => Restored::default(),
+            }
+        }
+    };
+    record.restored = changed.iter().take(LISTED).map(|path| path.display().to_string()).collect();
+    record.services = steps;
+    record
+}
+
+/// What a person can do about a module that is not back.
+pub(super) fn way_out(module: &ModuleName) -> String {
+    format!(
+        "mend the cause, then `updates recover`; or restore another backup with `updates backup restore {module}`, or put \
+         it right by hand and say so with `updates recover --accept {module}`"
+    )
 }
 
 /// A rollback that has done nothing yet, or could not for a reason.
 pub(super) fn nothing(module: &ModuleName, error: Option<String>) -> RollbackRecord {
     let (restored, services) = (Vec::new(), Vec::new());
     RollbackRecord { module: module.clone(), complete: false, restored, services, code: false, error }
-}
-
-fn files(supervisor: &Supervisor, checkpoint: &Backup, record: &mut RollbackRecord) {
-    match checkpoint.restore(&supervisor.layout.machine()) {
-        Ok(restored) => {
-            record.complete = true;
-            record.restored = restored.changed.iter().take(LISTED).map(|path| path.display().to_string()).collect();
-        }
-        Err(error) => record.error = Some(error.to_string()),
-    }
 }
 
 /// Puts the version before back in the place of one that has not proved itself. A version that ran well once is left

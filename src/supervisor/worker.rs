@@ -1,19 +1,21 @@
 //! One module from its checkpoint to its verdict, in a thread of its own.
 //!
 //! The order keeps the law "done or undone": the checkpoint is durable, then the row that says "running" is durable, then
-//! placeholders are made and the module runs; the row goes only when the module is settled.
+//! placeholders are made and the module runs; the row goes only when the module is settled. The checkpoint of the first
+//! phase of a run that went well becomes the retained one before that, so that a person can go back one run.
 
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use updates_protocol::{DeclaredPath, Entry, Phase};
+use updates_protocol::{DeclaredPath, Entry, Phase, UnitName};
 
 use super::attempt::{self, Scene};
 use super::event::Event;
+use super::journal::Journal;
 use super::note::Notes;
+use super::surroundings::Surroundings;
 use super::target::{Target, host};
-use super::units::UnitJournal;
 use super::verdict::{Host, judge};
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, sandbox, undo, volatile};
@@ -21,6 +23,7 @@ use crate::catalog::CatalogEntry;
 use crate::fs::{Root, create_directory, give};
 use crate::profile::is_dynamic;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
+use crate::service::ServiceError;
 use crate::state::{self, Backup, StateError};
 
 /// How a phase ended.
@@ -77,8 +80,16 @@ pub(super) fn run(context: &RunContext<'_>, target: &Target, notes: &Notes) -> M
         notes.event(Event::Warning { module: target.manifest.name.clone(), text });
     }
     let phases = if context.check { vec![Phase::Main] } else { target.phases() };
-    for phase in phases {
-        let end = Worker { context, target, notes, phase }.run(&mut record.attempts);
+    let surroundings = Surroundings::new(context.supervisor, &target.manifest.databases);
+    let (mut first, mut all_well) = (None, true);
+    for phase in &phases {
+        let phase = *phase;
+        let promotes = all_well && phases.last() == Some(&phase);
+        let worker =
+            Worker { context, target, notes, surroundings: &surroundings, first: first.as_ref(), promotes, phase };
+        let (end, checkpoint) = worker.run(&mut record.attempts);
+        all_well &= matches!(end, End::Kept { .. });
+        first = first.or(checkpoint);
         match end {
             End::Kept { value, updated } => {
                 if updated && record.status == ModuleStatus::Succeeded {
@@ -114,35 +125,57 @@ struct Worker<'a> {
     context: &'a RunContext<'a>,
     target: &'a Target,
     notes: &'a Notes,
+    surroundings: &'a Surroundings<'a>,
+    /// The checkpoint of an earlier phase of this run.
+    first: Option<&'a Backup>,
+    /// Whether the run as a whole has gone well once this phase has.
+    promotes: bool,
     phase: Phase,
 }
 
 impl Worker<'_> {
-    fn run(&self, attempts: &mut Vec<Attempt>) -> End {
-        let entry = match self.target.entry(self.phase, &self.context.supervisor.config.python) {
-            Ok(entry) => entry,
-            Err(reason) => return not_run(reason),
+    /// The end, and the checkpoint that it began with.
+    fn run(&self, attempts: &mut Vec<Attempt>) -> (End, Option<Backup>) {
+        let (entry, writable) = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(reason) => return (not_run(reason), None),
         };
-        let name = &self.target.manifest.name;
-        let layout = &self.context.supervisor.layout;
-        let state = match self.make_own_places().and_then(|()| self.state_directory()) {
-            Ok(state) => state,
-            Err(reason) => return not_run(reason),
-        };
-        let declared = self.target.declared().into_iter().chain(state);
-        let writable = match writable::resolve(layout, name, declared) {
-            Ok(writable) => writable,
-            Err(error) => return not_run(error.to_string()),
-        };
-        let journal = UnitJournal::new(name, self.notes);
+        let (name, layout) = (&self.target.manifest.name, &self.context.supervisor.layout);
         if self.context.check {
-            return self.attempts(&entry, &writable, &journal, None, attempts);
+            let journal = Journal::new(name, layout, self.notes, self.surroundings, None);
+            return (self.attempts(&entry, &writable, &journal, None, attempts), None);
         }
         let checkpoint = match self.checkpoint(&writable) {
             Ok(checkpoint) => checkpoint,
-            Err(reason) => return not_run(format!("did not run, since its checkpoint can't be taken: {reason}")),
+            Err(_) if self.context.supervisor.cancel.reason().is_some() => return (interrupted(), None),
+            Err(reason) => {
+                return (not_run(format!("did not run, since its checkpoint can't be taken: {reason}")), None);
+            }
         };
-        if let Err(reason) = self.notes.begin(name, self.phase) {
+        let journal = Journal::new(name, layout, self.notes, self.surroundings, Some(&checkpoint));
+        (self.supervised(&entry, &writable, &journal, &checkpoint, attempts), Some(checkpoint))
+    }
+
+    /// What is run, and what it may write.
+    fn prepare(&self) -> Result<(Entry, Vec<Writable>), String> {
+        let entry = self.target.entry(self.phase, &self.context.supervisor.config.python)?;
+        let state = self.make_own_places().and_then(|()| self.state_directory())?;
+        let declared = self.target.declared().into_iter().chain(state);
+        let (layout, name) = (&self.context.supervisor.layout, &self.target.manifest.name);
+        let writable = writable::resolve(layout, name, declared).map_err(|error| error.to_string())?;
+        Ok((entry, writable))
+    }
+
+    fn supervised(
+        &self,
+        entry: &Entry,
+        writable: &[Writable],
+        journal: &Journal<'_>,
+        checkpoint: &Backup,
+        attempts: &mut Vec<Attempt>,
+    ) -> End {
+        let (name, layout) = (&self.target.manifest.name, &self.context.supervisor.layout);
+        if let Err(reason) = self.notes.begin(name, self.phase, journal.way_back().payload()) {
             return not_run(format!("did not run, since its start can't be written down: {reason}"));
         }
         let made = writable
@@ -151,15 +184,15 @@ impl Worker<'_> {
             .and_then(|()| volatile::make(self.context, self.target));
         let since = SystemTime::now();
         let end = match made {
-            Ok(_made) => self.attempts(&entry, &writable, &journal, Some(&checkpoint), attempts),
-            Err(error) => self.roll_back(error.to_string(), None, &checkpoint, &journal, Why::Surroundings),
+            Ok(_made) => self.attempts(entry, writable, journal, Some(checkpoint), attempts),
+            Err(error) => self.roll_back(error.to_string(), None, checkpoint, journal, Why::Surroundings),
         };
         // Whatever the end is: nothing else takes these back.
         let taken = self.take_privileges(since);
         let end = match end {
             End::Kept { value, updated } => {
-                match taken.or_else(|| self.broken_itself()).or_else(|| self.lends_more(&checkpoint)) {
-                    Some(problem) => self.roll_back(problem, value, &checkpoint, &journal, Why::Module),
+                match taken.or_else(|| self.broken_itself()).or_else(|| self.lends_more(checkpoint)) {
+                    Some(problem) => self.roll_back(problem, value, checkpoint, journal, Why::Module),
                     None => End::Kept { value, updated },
                 }
             }
@@ -170,15 +203,46 @@ impl Worker<'_> {
                 failed
             }
         };
-        let unsettled = matches!(&end, End::Failed { rollback: Some(rollback), .. } if !rollback.complete);
-        if let End::Kept { .. } = end {
-            self.keep(&writable);
-        }
-        // A rollback that failed stays on the list: the next start tries again.
-        if !unsettled {
-            self.notes.settled(name);
+        match &end {
+            End::Kept { .. } => {
+                self.keep(writable);
+                self.promote(checkpoint);
+                self.settle_kept(journal);
+            }
+            // A rollback that failed stays on the list: the next start tries again.
+            End::Failed { rollback: Some(rollback), .. } if !rollback.complete => {}
+            End::Failed { .. } => self.notes.settled(name),
         }
         end
+    }
+
+    /// Before the row goes: killed in between, the row still names its checkpoint, wherever it stands then.
+    fn promote(&self, checkpoint: &Backup) {
+        if !self.promotes {
+            return;
+        }
+        let promoted = self.context.checkpoints().map(|known| known.promote(self.first.unwrap_or(checkpoint)));
+        if let Ok(Err(error)) = promoted {
+            let name = &self.target.manifest.name;
+            let text = format!("{name}: `updates rollback` can't go back to before this run: {error}");
+            self.notes.event(Event::Problem(text));
+        }
+    }
+
+    fn settle_kept(&self, journal: &Journal<'_>) {
+        let name = &self.target.manifest.name;
+        let (slots, checkpoints) = (journal.way_back().slots, self.context.checkpoints());
+        let (false, Ok(checkpoints)) = (slots.is_empty(), checkpoints) else { return self.notes.settled(name) };
+        // What was kept for the way back goes only when nobody can be sent there any more. What stays, a start settles.
+        if self.notes.settled_durably(name).is_err() {
+            return;
+        }
+        for slot in slots {
+            let dropped = checkpoints.own_store(&slot).and_then(|store| store.drop_former(&slot.slot));
+            if let Err(error) = dropped {
+                self.notes.event(Event::Problem(format!("{name}: {error}")));
+            }
+        }
     }
 
     /// What is wrong with the module's own folder, where it may write there and left it unusable.
@@ -284,24 +348,44 @@ impl Worker<'_> {
     }
 
     fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {
-        let name = &self.target.manifest.name;
-        let layout = &self.context.supervisor.layout;
+        let (name, checkpoints) = (&self.target.manifest.name, self.context.checkpoints()?);
+        // Looked at only to spare writing; one that can't be used is found out where it is needed.
+        let retained = checkpoints.retained().load(name).ok().flatten();
+        let former = self.first.cloned().or(retained);
         // The same words each time: a slot that would say the same is kept as it is.
         let description = format!("before a run of {name}");
-        self.context
-            .checkpoints()?
-            .begin(name, name, &description)
-            .paths(writable.iter().map(|entry| entry.path.clone()))
-            .seal(&layout.machine())
-            .map(crate::state::Sealed::into_backup)
-            .map_err(|error| error.to_string())
+        let seal = |units: Vec<UnitName>| {
+            let pending = checkpoints
+                .in_flight(self.phase)
+                .begin(name, name, &description)
+                .paths(writable.iter().map(|entry| entry.path.clone()))
+                .services(units)
+                .databases(self.target.manifest.databases.iter().cloned());
+            let pending = former.iter().fold(pending, |pending, former| pending.link_from(former));
+            self.surroundings.while_saving(|live| pending.seal(live))
+        };
+        let sealed = match seal(self.units()) {
+            // Many a machine has no systemd, and its modules declare units all the same.
+            Err(StateError::Service(ServiceError::NotRunning { .. })) => seal(Vec::new()),
+            other => other,
+        };
+        sealed.map(state::Sealed::into_backup).map_err(|error| error.to_string())
+    }
+
+    /// Every unit that a request may change, where there is a systemd. Those that keep the machine running no request may,
+    /// and putting one back would be just that.
+    fn units(&self) -> Vec<UnitName> {
+        if !self.surroundings.has_systemd() {
+            return Vec::new();
+        }
+        self.target.units().filter(|unit| unit.not_controllable().is_none()).cloned().collect()
     }
 
     fn attempts(
         &self,
         entry: &Entry,
         writable: &[Writable],
-        journal: &UnitJournal<'_>,
+        journal: &Journal<'_>,
         checkpoint: Option<&Backup>,
         attempts: &mut Vec<Attempt>,
     ) -> End {
@@ -342,13 +426,18 @@ impl Worker<'_> {
         message: String,
         value: Option<Value>,
         checkpoint: &Backup,
-        journal: &UnitJournal<'_>,
+        journal: &Journal<'_>,
         why: Why,
     ) -> End {
         let module = self.target.manifest.name.clone();
         self.notes.event(Event::RollingBack { module, reason: message.clone() });
-        let (supervisor, name) = (self.context.supervisor, &self.target.manifest.name);
-        let mut rollback = undo::everything(supervisor, name, checkpoint, &journal.units());
+        let name = &self.target.manifest.name;
+        let mut rollback = match self.context.checkpoints() {
+            Ok(checkpoints) => {
+                undo::everything(self.surroundings, name, checkpoint, checkpoints, &journal.way_back().slots)
+            }
+            Err(reason) => undo::nothing(name, Some(reason)),
+        };
         if rollback.complete && self.target.installed && why != Why::Interrupted {
             undo::code(self.context, self.target, why == Why::Module, &message, &mut rollback);
         }
@@ -374,6 +463,11 @@ impl Worker<'_> {
 fn with_limits(message: String, hit: &[String]) -> String {
     let untold: Vec<_> = hit.iter().filter(|limit| !message.contains(limit.as_str())).cloned().collect();
     if message.is_empty() || untold.is_empty() { message } else { format!("{message}; {}", untold.join("; ")) }
+}
+
+fn interrupted() -> End {
+    let message = "the run was interrupted before it started".to_owned();
+    End::Failed { message, value: None, rollback: None, why: Why::Interrupted }
 }
 
 fn not_run(message: String) -> End {

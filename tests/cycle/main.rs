@@ -13,7 +13,10 @@ mod local;
 mod lock;
 mod order;
 mod resilience;
+mod retention;
 mod rollback;
+mod rot;
+mod secrets;
 mod sync;
 mod versions;
 

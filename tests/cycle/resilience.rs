@@ -103,3 +103,44 @@ fn a_module_that_fills_the_disk_and_fails_is_put_back() {
     assert_eq!(statuses(&record), ["filler: rolled_back"]);
     assert!(back && !junk, "the file is back: {back}; the junk is there: {junk}");
 }
+
+/// A small file system of its own, mounted at a folder until the test is over.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(folder: std::path::PathBuf, size: &str) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        let options = format!("size={size},mode=0700");
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&folder).status().unwrap();
+        assert!(status.success());
+        Self(folder)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(status.is_ok_and(|status| status.success()), "{} stays mounted", self.0.display());
+    }
+}
+
+#[test]
+fn where_a_checkpoint_finds_no_room_the_module_does_not_run_and_the_others_do() {
+    let root = Root::new();
+    let _small = Small::mount(root.at("/var/lib/updates"), "8m");
+    let code = "def main(args):\n    open('/srv/app/ran', 'w').close()\n    return True\n";
+    root.write("/srv/app/small", "content");
+    root.install(&Module::python("app", "1", code).declares(&["/srv/app/"])).install(&Module::idle("other", "1"));
+    root.run(&["--no-sync"]).0.expect(0);
+    std::fs::remove_file(root.at("/srv/app/ran")).unwrap();
+    root.write("/srv/app/large", vec![7; 16 << 20]);
+    let (ran, record) = root.run(&["--no-sync"]);
+    ran.expect(20);
+    assert_eq!(statuses(&record), ["app: failed", "other: succeeded"]);
+    let message = module(&record, "app")["message"].as_str().unwrap();
+    assert!(message.contains("needs 16") && message.contains("free some"), "{message}");
+    assert!(!root.exists("/srv/app/ran"));
+    let retained = "/var/lib/updates/checkpoints/app_backup/files/srv/app/small";
+    assert_eq!(root.read(retained), "content", "the checkpoint of the run before is gone");
+    assert!(!root.exists("/var/lib/updates/in-flight/main/app_backup"));
+}

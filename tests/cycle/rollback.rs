@@ -169,7 +169,7 @@ fn a_rollback_that_fails_needs_a_person_and_the_module_does_not_run_before_it_is
     let run = root.start(&["--json", "run", "--no-sync"]);
     until("the module runs", || root.exists("/srv/app/here"));
     // As by a disk that loses a bit: what was saved is not what it was.
-    let saved = "/var/lib/updates/checkpoints/app_backup/files/srv/app/file";
+    let saved = "/var/lib/updates/in-flight/main/app_backup/files/srv/app/file";
     let content = root.read(saved);
     root.write(saved, "brfore").write("/srv/app/go", "");
     let ran = run.end();
@@ -185,6 +185,11 @@ fn a_rollback_that_fails_needs_a_person_and_the_module_does_not_run_before_it_is
     ran.expect(21);
     assert_eq!(statuses(&record), ["app: rollback_failed", "other: succeeded"]);
     assert_eq!(root.read("/srv/app/file"), "after", "it ran although it was not put back");
+
+    let message = module(&record, "app")["message"].as_str().unwrap();
+    for way in ["updates recover", "updates backup restore app", "updates recover --accept app"] {
+        assert!(message.contains(way), "{message}");
+    }
 
     root.write(saved, content);
     let (ran, record) = root.run(&["--no-sync", "other"]);

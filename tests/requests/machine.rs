@@ -25,15 +25,23 @@ if [ $verb = show ]; then
   done
   exit 0
 fi
-[ -e $here/$1.hangs ] && [ $verb != stop ] && exec sleep 1000
-[ -e $here/$1.fails ] && { echo "Job for $1 failed because the control process exited with error code." >&2; exit 1; }
-case $verb in
-start|restart) touch $here/$1.active; cat $here/../../srv/app/conf >$here/$1.read 2>/dev/null || : ;;
-stop) rm -f $here/$1.active ;;
-enable) touch $here/$1.enabled ;;
-disable) rm -f $here/$1.enabled ;;
-reload) [ -e $here/$1.active ] || exit 3; cat $here/../../srv/app/conf >$here/$1.read ;;
-esac
+code=0
+for unit; do
+  [ -e $here/$unit.hangs ] && [ $verb != stop ] && exec sleep 1000
+  [ -e $here/$unit.fails ] && {
+    echo "Job for $unit failed because the control process exited with error code." >&2
+    code=1
+    continue
+  }
+  case $verb in
+  start|restart) touch $here/$unit.active; cat $here/../../srv/app/conf >$here/$unit.read 2>/dev/null || : ;;
+  stop) rm -f $here/$unit.active ;;
+  enable) touch $here/$unit.enabled ;;
+  disable) rm -f $here/$unit.enabled ;;
+  reload) [ -e $here/$unit.active ] || exit 3; cat $here/../../srv/app/conf >$here/$unit.read ;;
+  esac
+done
+exit $code
 "#;
 
 /// A root whose services are files in `/opt/units`: `web.service` runs and is enabled, `idle.service` neither.

@@ -9,4 +9,5 @@ mod flood;
 mod machine;
 mod permissions;
 mod services;
+mod slots;
 mod undone;

@@ -153,7 +153,8 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        // The parser's own message would repeat what it found.
+        String::deserialize(deserializer).map(Self).map_err(|_| serde::de::Error::custom("password must be a string"))
     }
 }
 
@@ -201,8 +202,10 @@ mod tests {
             (json!({"type": "mysql", "database": "a", "port": 0}), "port"),
             (json!({"type": "sqlite", "database": "../x"}), ""),
             (json!({"type": "oracle", "database": "x"}), "oracle"),
+            (json!({"type": "mysql", "database": "x", "password": 4711}), "password must be a string"),
         ] {
             let problem = Database::parse(&value).unwrap_err();
+            assert!(!problem.contains("4711"), "{problem}");
             assert!(problem.contains(said), "{value}: {problem}");
         }
     }

@@ -24,11 +24,12 @@ use crate::profile::{Capability, Profile};
 use crate::record::Outcome;
 use crate::supervisor::attempt::{self, Scene};
 use crate::supervisor::denials::Rules;
+use crate::supervisor::journal::Journal;
 use crate::supervisor::note::Notes;
 use crate::supervisor::requests::Grants;
 use crate::supervisor::run::new_run_id;
+use crate::supervisor::surroundings::Surroundings;
 use crate::supervisor::target::{Target, host};
-use crate::supervisor::units::UnitJournal;
 use crate::supervisor::verdict::judge;
 use crate::supervisor::view::View;
 use crate::supervisor::{Event, Observer, OneModule, RunContext, RunError, Supervisor, modules, sandbox};
@@ -140,7 +141,8 @@ impl Learning<'_> {
         let entry = target.entry(Phase::Main, &supervisor.config.python).map_err(RunError::Folder)?;
         // Nobody listens: what the module asks for is done nowhere, and so there is nothing to write down.
         let (notes, _) = Notes::channel();
-        let journal = UnitJournal::new(name, &notes);
+        let surroundings = Surroundings::new(supervisor, &[]);
+        let journal = Journal::new(name, &supervisor.layout, &notes, &surroundings, None);
         let scene = Scene { target, phase: Phase::Main, number: 1, entry: &entry, writable: &[], journal: &journal };
         let scope = self.context.cgroups.scope(name, sandbox::cgroup_limits(&target.profile));
         let mut invocation = attempt::invocation(self.context, &scene, scope.procs()).map_err(|error| {

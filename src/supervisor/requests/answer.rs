@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use updates_protocol::{DeclaredPath, ModuleName, UnitName};
+use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
 use super::Denial;
 use crate::fs::PathError;
 use crate::permissions::Closed;
 use crate::supervisor::Supervisor;
+use crate::supervisor::journal::Journal;
 use crate::supervisor::target::Target;
-use crate::supervisor::units::UnitJournal;
 
 /// Everything that can be asked for.
 pub(in crate::supervisor) const OPERATIONS: [&str; 15] = [
@@ -42,8 +42,9 @@ pub(in crate::supervisor) struct Grants<'a> {
     /// Paths inside the declared ones that the module may not write.
     pub(super) closed: Closed,
     pub(super) units: Vec<UnitName>,
+    pub(super) databases: Vec<Database>,
     pub(super) check: bool,
-    pub(super) journal: &'a UnitJournal<'a>,
+    pub(super) journal: &'a Journal<'a>,
 }
 
 impl<'a> Grants<'a> {
@@ -53,7 +54,7 @@ impl<'a> Grants<'a> {
         supervisor: &'a Supervisor,
         target: &'a Target,
         further: impl Iterator<Item = DeclaredPath>,
-        journal: &'a UnitJournal<'a>,
+        journal: &'a Journal<'a>,
         check: bool,
     ) -> Result<Self, PathError> {
         let mut declared = target.declared();
@@ -64,8 +65,8 @@ impl<'a> Grants<'a> {
         let closed = profile.read_only_paths.iter().chain(&profile.inaccessible_paths).cloned();
         let closed = Closed::find(&supervisor.layout.machine(), closed)?;
         let manifest = &target.manifest;
-        let units = target.units().cloned().collect();
-        Ok(Self { supervisor, module: &manifest.name, declared, closed, units, check, journal })
+        let (units, databases) = (target.units().cloned().collect(), manifest.databases.clone());
+        Ok(Self { supervisor, module: &manifest.name, declared, closed, units, databases, check, journal })
     }
 
     /// Does what is asked within `left`, or says why not.

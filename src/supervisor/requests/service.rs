@@ -1,7 +1,7 @@
 //! Requests for services: a unit that the module declares is looked at or controlled by systemd on its behalf, so that no
 //! module needs root or the bus.
 //!
-//! What a unit was like is written down durably before it is changed for the first time, so that it can be taken back.
+//! What a unit was like stands in the checkpoint, so that it can be taken back; one that does not is left alone.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -37,13 +37,24 @@ impl Grants<'_> {
             }));
         };
         refuse_essential(&unit, &state)?;
-        self.journal.remember(&unit, verb, &state).map_err(failed)?;
+        self.require_saved(&unit)?;
         let interrupt = Some(self.supervisor.cancel.as_fd());
         systemd.control(verb, &unit, Bounds { timeout: left.min(LONGEST), interrupt }).map_err(failed)?;
         Ok(json!({"unit": unit.with_suffix(), "done": verb}))
     }
 
-    fn own_unit(&self, asked: &UnitName) -> Result<UnitName, Denial> {
+    pub(super) fn require_saved(&self, unit: &UnitName) -> Result<(), Denial> {
+        if self.journal.has_saved(unit) {
+            return Ok(());
+        }
+        Err(failed(format!(
+            "{} is left as it is: systemd did not run when {} was started, so what the unit was like is not saved",
+            unit.with_suffix(),
+            self.module
+        )))
+    }
+
+    pub(super) fn own_unit(&self, asked: &UnitName) -> Result<UnitName, Denial> {
         let name = asked.with_suffix();
         if let Some(unit) = self.units.iter().find(|unit| unit.with_suffix() == name) {
             return Ok(unit.clone());

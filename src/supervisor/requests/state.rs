@@ -1,15 +1,16 @@
-//! Requests for slots: a module saves and restores its own declared paths, in slots that are its own.
+//! Requests for slots: a module saves and restores what it declares (paths, services, databases), in slots that are its
+//! own. What a slot was before the run is kept until the module is settled, and noted before it is changed.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use updates_protocol::{DeclaredPath, ModuleName};
+use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
 use super::answer::parse;
 use super::{Denial, Grants, failed};
 use crate::fs::create_directory;
-use crate::state::{Backup, Store};
+use crate::state::{Backup, RestoreError, Store};
 
 /// How many slots one module may fill in one store.
 const MAX_SLOTS: usize = 16;
@@ -35,6 +36,14 @@ struct BackupArguments {
 }
 
 #[derive(Deserialize)]
+struct RestoreArguments {
+    #[serde(flatten)]
+    slot: Slot,
+    #[serde(default)]
+    forced_service_start: bool,
+}
+
+#[derive(Deserialize)]
 struct ListArguments {
     backup_dir: String,
 }
@@ -51,27 +60,37 @@ impl Grants<'_> {
     }
 
     fn backup(&self, arguments: BackupArguments) -> Result<Value, Denial> {
-        if !arguments.databases.is_empty() || !arguments.services.is_empty() {
-            return Err("this release of updates backs up files only; leave services and databases out".into());
+        let name = &arguments.slot.module_name;
+        let paths = arguments.files.iter().map(|file| self.own_path(file)).collect::<Result<Vec<_>, _>>()?;
+        let units = arguments.services.iter().map(|unit| self.own_service(unit)).collect::<Result<Vec<_>, _>>()?;
+        let mut databases = Vec::with_capacity(arguments.databases.len());
+        for database in &arguments.databases {
+            databases.push(
+                self.own_database(
+                    &Database::parse(database)
+                        .map_err(|problem| format!("a database of the request can't be used: {problem}"))?,
+                )?,
+            );
         }
-        let mut paths = Vec::with_capacity(arguments.files.len());
-        for file in &arguments.files {
-            paths.push(self.own_path(file)?);
-        }
-        let store = self.own_slot(&arguments.slot.backup_dir, &arguments.slot.module_name)?;
+        let store = self.own_slot(&arguments.slot.backup_dir, name)?;
         let store = store.ok_or("a check makes no backup")?;
-        if store.load(&arguments.slot.module_name).map_err(failed)?.is_none() {
+        if !store.holds(name).map_err(failed)? {
             self.require_room(&store)?;
         }
-        let saved = store
-            .begin(&arguments.slot.module_name, self.module, &arguments.description)
+        self.journal.will_change(&store, name).map_err(failed)?;
+        let pending = store
+            .begin(name, self.module, &arguments.description)
             .paths(paths)
-            .seal(&self.supervisor.layout.machine());
+            .services(units)
+            .databases(databases)
+            .keep_former();
+        let saved = self.journal.surroundings.while_saving(|live| pending.seal(live));
         let backup = saved.map_err(failed)?.into_backup();
         self.shown(&backup)
     }
 
-    fn restore(&self, slot: &Slot) -> Result<Value, Denial> {
+    fn restore(&self, arguments: &RestoreArguments) -> Result<Value, Denial> {
+        let slot = &arguments.slot;
         let store = self.own_slot(&slot.backup_dir, &slot.module_name)?;
         let backup = match &store {
             Some(store) => store.load(&slot.module_name).map_err(failed)?,
@@ -79,11 +98,55 @@ impl Grants<'_> {
         };
         let Some(backup) = backup else { return Err(format!("there is no backup of {}", slot.module_name).into()) };
         // What the slot holds was granted when it was made; the manifest may have become narrower since.
-        for file in &backup.info().files {
+        let info = backup.info();
+        for file in &info.files {
             self.own_path(&file.to_string())?;
         }
-        let restored = backup.restore(&self.supervisor.layout.machine()).map_err(failed)?;
-        Ok(json!({"restored": true, "changed": restored.changed.len()}))
+        // What is saved in the checkpoint is declared, or a socket or timer that starts what is.
+        for unit in info.services.iter().filter(|unit| !self.journal.has_saved(unit)) {
+            let unit = self.own_service(unit.as_ref())?;
+            self.require_saved(&unit)?;
+        }
+        for database in &info.databases {
+            self.own_database(database)?;
+        }
+        let restored = self.journal.surroundings.while_restoring(|live| {
+            let plan = backup.plan(live).map_err(RestoreError::Refused)?;
+            if arguments.forced_service_start { plan.with_forced_service_start() } else { plan }.apply()
+        });
+        let restored = restored.map_err(failed)?;
+        Ok(json!({"restored": true, "changed": restored.changed.len(), "steps": restored.steps}))
+    }
+
+    /// A unit that the module may have controlled.
+    fn own_service(&self, asked: &str) -> Result<UnitName, Denial> {
+        let asked: UnitName = asked.parse().map_err(|problem| format!("the service {asked:?} {problem}"))?;
+        let unit = self.own_unit(&asked)?;
+        match unit.not_controllable() {
+            Some(problem) => Err(format!("{} {problem}", unit.with_suffix()).into()),
+            None => Ok(unit),
+        }
+    }
+
+    /// A database that the module declares, or an SQLite file below its declared paths. A password that comes with it is
+    /// remembered for this run.
+    fn own_database(&self, asked: &Database) -> Result<Database, Denial> {
+        self.journal.surroundings.remember([asked]);
+        if self.databases.contains(asked) {
+            return Ok(asked.clone());
+        }
+        if let Database::Sqlite { database } = asked
+            && self.declared.iter().any(|declared| database.is_within(declared))
+        {
+            return Ok(asked.clone());
+        }
+        let known = self.databases.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        Err(format!(
+            "{asked} is not declared by {}: add it to configuration.databases in index.json (declared: {known})",
+            self.module
+        )
+        .into())
     }
 
     fn info(&self, slot: &Slot) -> Result<Value, Denial> {
@@ -111,7 +174,11 @@ impl Grants<'_> {
         let Some(store) = self.own_slot(&slot.backup_dir, &slot.module_name)? else {
             return Ok(json!({"removed": false}));
         };
-        let removed = store.remove(&slot.module_name).map_err(failed)?;
+        if !store.holds(&slot.module_name).map_err(failed)? {
+            return Ok(json!({"removed": false}));
+        }
+        self.journal.will_change(&store, &slot.module_name).map_err(failed)?;
+        let removed = store.remove_and_keep_former(&slot.module_name).map_err(failed)?;
         Ok(json!({"removed": removed}))
     }
 

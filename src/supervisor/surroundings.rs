@@ -1,0 +1,62 @@
+//! What the state of one module is saved from and put back to: the machine, its systemd, and the passwords of the
+//! module's databases, which are kept in memory alone.
+
+use std::cell::RefCell;
+use std::os::fd::AsFd;
+
+use updates_protocol::Database;
+
+use super::Supervisor;
+use crate::config::Machine;
+use crate::database::Passwords;
+use crate::process::CancelToken;
+use crate::service::Systemd;
+use crate::state::Live;
+
+/// The surroundings of one module, for one run of it.
+pub(super) struct Surroundings<'a> {
+    machine: Machine,
+    systemd: Option<Systemd>,
+    passwords: RefCell<Passwords>,
+    cancel: &'a CancelToken,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Those of a module that declares `databases`.
+    pub(super) fn new(supervisor: &'a Supervisor, databases: &[Database]) -> Self {
+        let mut passwords = Passwords::default();
+        passwords.remember(databases);
+        Self {
+            machine: supervisor.layout.machine(),
+            systemd: supervisor.systemd().ok(),
+            passwords: RefCell::new(passwords),
+            cancel: &supervisor.cancel,
+        }
+    }
+
+    /// Whether there is a systemd to be asked; that it answers is another matter.
+    pub(super) fn has_systemd(&self) -> bool {
+        self.systemd.is_some()
+    }
+
+    /// Remembers passwords that a module has told.
+    pub(super) fn remember<'d>(&self, databases: impl IntoIterator<Item = &'d Database>) {
+        self.passwords.borrow_mut().remember(databases);
+    }
+
+    /// For a backup, which is given up when the run is interrupted.
+    pub(super) fn while_saving<T>(&self, work: impl FnOnce(Live<'_>) -> T) -> T {
+        let passwords = self.passwords.borrow().clone();
+        work(Live { interrupt: Some(self.cancel.as_fd()), ..self.live(&passwords) })
+    }
+
+    /// For a restore, which never is: half a way back is worse than a late end.
+    pub(super) fn while_restoring<T>(&self, work: impl FnOnce(Live<'_>) -> T) -> T {
+        let passwords = self.passwords.borrow().clone();
+        work(self.live(&passwords))
+    }
+
+    fn live<'l>(&'l self, passwords: &'l Passwords) -> Live<'l> {
+        Live { machine: &self.machine, systemd: self.systemd.as_ref(), passwords, interrupt: None }
+    }
+}
