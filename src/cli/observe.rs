@@ -111,6 +111,7 @@ impl Screen {
         match record.status {
             ModuleStatus::Updated => self.say(Level::Info, &format!("{name}: done, updated")),
             ModuleStatus::Succeeded => self.say(Level::Info, &format!("{name}: done")),
+            ModuleStatus::Restored => self.say(Level::Info, &format!("{name}: restored")),
             ModuleStatus::Skipped => self.say(Level::Info, &format!("{name}: skipped: {message}")),
             ModuleStatus::Unusable => self.say(Level::Warning, &format!("{name}: unusable: {message}")),
             ModuleStatus::RolledBack => {

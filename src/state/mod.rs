@@ -19,9 +19,11 @@ mod place;
 mod plan;
 mod restore;
 mod save;
+mod size;
 mod slot;
 mod store;
 mod survey;
+mod totals;
 
 pub use backup::{Backup, ModuleBackupInfo};
 pub use bytes::Bytes;
@@ -34,7 +36,9 @@ pub use note::Note;
 pub use pending::{PendingBackup, Sealed};
 pub use plan::{Change, Difference, RestorePlan};
 pub use restore::Restored;
+pub use size::Size;
 pub use store::Store;
+pub use totals::Totals;
 
 /// How many failures of one restore are listed; more are counted.
 pub const MAX_FAILURES: usize = 100;
