@@ -211,6 +211,7 @@ impl Observer for Screen {
                     self.say(Level::Debug, &format!("{module}: {text}"));
                 }
             }
+            Event::Working { .. } => {}
             Event::Slow { module, limit } => self.say(
                 Level::Warning,
                 &format!("{module}: SLOW: half of its time is over; it is stopped after {} s", limit.as_secs()),

@@ -50,7 +50,9 @@ impl Backup {
         let manifest = former.manifest();
         let same = self.manifest().entries.iter().filter(|entry| {
             matches!(entry.node, SavedNode::File { .. })
-                && manifest.entry(&entry.path).is_some_and(|old| old.seen == entry.seen && is_one(&old.node, &entry.node))
+                && manifest
+                    .entry(&entry.path)
+                    .is_some_and(|old| old.seen == entry.seen && is_one(&old.node, &entry.node))
         });
         same.count() as u64
     }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use updates_protocol::ModuleName;
 
+use super::backup::{BegunRestore, resume};
 use super::dispatcher::Dispatcher;
 use super::error::RunError;
 use super::event::Event;
@@ -12,6 +14,7 @@ use super::units::UnitsBefore;
 use super::{Supervisor, undo};
 use crate::catalog::Catalog;
 use crate::process::CgroupHierarchy;
+use crate::record::RollbackRecord;
 use crate::state::Store;
 
 /// How often a restore is begun before a person is asked: one that is killed each time would otherwise be repeated, and
@@ -61,13 +64,9 @@ pub(super) fn settle(
                 dispatcher.event(Event::Problem(error.to_string()));
             }
         }
-        let rollback = match (checkpoints.load(&module), UnitsBefore::of_payload(&row.payload)) {
-            (Ok(Some(checkpoint)), Ok(units)) => undo::everything(supervisor, &module, &checkpoint, &units),
-            (Ok(None), _) => undo::nothing(&module, Some("its checkpoint is missing".to_owned())),
-            (Err(error), _) => undo::nothing(&module, Some(error.to_string())),
-            (_, Err(error)) => {
-                undo::nothing(&module, Some(format!("what was noted of its services can't be read: {error}")))
-            }
+        let rollback = match BegunRestore::of_payload(&row.payload) {
+            Some(begun) => resume(supervisor, &module, &begun),
+            None => put_back(supervisor, checkpoints, &module, &row.payload),
         };
         if rollback.complete {
             if let Some(history) = dispatcher.history() {
@@ -79,4 +78,15 @@ pub(super) fn settle(
         dispatcher.event(Event::Recovered(rollback));
     }
     Ok(unsettled)
+}
+
+fn put_back(supervisor: &Supervisor, checkpoints: &Store, module: &ModuleName, payload: &Value) -> RollbackRecord {
+    match (checkpoints.load(module), UnitsBefore::of_payload(payload)) {
+        (Ok(Some(checkpoint)), Ok(units)) => undo::everything(supervisor, module, &checkpoint, &units),
+        (Ok(None), _) => undo::nothing(module, Some("its checkpoint is missing".to_owned())),
+        (Err(error), _) => undo::nothing(module, Some(error.to_string())),
+        (_, Err(error)) => {
+            undo::nothing(module, Some(format!("what was noted of its services can't be read: {error}")))
+        }
+    }
 }
