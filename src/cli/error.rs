@@ -8,6 +8,7 @@ use updates::config::ConfigError;
 use updates::fs::PathError;
 use updates::history::HistoryError;
 use updates::record::ExitStatus;
+use updates::state::StateError;
 use updates::supervisor::{BackupError, LearnError, RunError};
 
 use super::installation::NotInstalled;
@@ -38,6 +39,9 @@ pub enum CliError {
     /// Something about backups could not be done.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// A slot can't be read.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The installed modules can't be read.
     #[error(transparent)]
     Path(#[from] PathError),

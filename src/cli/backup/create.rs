@@ -25,7 +25,7 @@ pub fn create(
         supervisor.create_backup(module, description, wait(waiting.wait), &mut bar)?
     };
     let Created { backup, label, reused, unchanged, left_out, took } = created;
-    let (totals, notes) = (backup.totals(), backup.notes());
+    let (totals, notes) = (backup.totals()?, backup.notes());
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
     let json = json!({
@@ -34,7 +34,7 @@ pub fn create(
         "path": backup.path(),
         "reused": reused,
         "unchanged": unchanged,
-        "copied": totals.files.saturating_sub(unchanged),
+        "copied": totals.files.saturating_sub(unchanged.unwrap_or(0)),
         "left_out": left_out,
         "notes": notes,
         "took_ms": took,
@@ -42,18 +42,21 @@ pub fn create(
     if session.global.quiet && !session.global.json {
         return Ok(ExitStatus::Success);
     }
-    session.print(&merged(json, backup_json(&backup)), || {
+    session.print(&merged(json, backup_json(&backup, &totals)), || {
         let painter = session.painter();
         let mut text = match reused {
             true => format!("{module}: nothing has changed; {label}, saved {}, stays as it is\n", saved(&backup)),
-            false => format!(
-                "{module} is saved in {}: {}, in {}\n    {} of the files new or changed, {unchanged} as in the backup before\n",
-                painter.paint(Tone::Strong, &label),
-                size(&totals),
-                duration(took),
-                totals.files.saturating_sub(unchanged),
-            ),
+            false => {
+                let label = painter.paint(Tone::Strong, &label);
+                format!("{module} is saved in {label}: {}, in {}\n", size(&totals), duration(took))
+            }
         };
+        if let (Some(unchanged), false) = (unchanged, reused) {
+            let copied = totals.files.saturating_sub(unchanged);
+            text.push_str(&format!(
+                "    {copied} new or changed, {unchanged} as in the backup before and shared with it\n"
+            ));
+        }
         for (name, state) in &backup.manifest().header.services {
             text.push_str(&format!("    service   {}\n", super::words::unit(name, state)));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use updates::record::ExitStatus;
-use updates::state::{Backup, Size};
+use updates::state::{Backup, Size, Totals};
 use updates::supervisor::{Slot, Slots};
 
 use super::super::Session;
@@ -17,12 +17,13 @@ pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let (mut sound, mut damaged) = (Vec::new(), Vec::new());
     for slot in slots.all() {
         match &slot.backup {
-            Ok(backup) => sound.push((slot, backup)),
+            // Where this fails, it was made anew or removed since it was found.
+            Ok(backup) => sound.extend(backup.totals().ok().map(|totals| (slot, backup, totals))),
             Err(error) => damaged.push((slot, error)),
         }
     }
     let json = json!({
-        "slots": sound.iter().map(|(slot, backup)| merged(slot_json(slot), backup_json(backup))).collect::<Vec<_>>(),
+        "slots": sound.iter().map(|(slot, backup, totals)| merged(slot_json(slot), backup_json(backup, totals))).collect::<Vec<_>>(),
         "damaged": damaged.iter().map(|(slot, error)| {
             merged(slot_json(slot), json!({"problem": error.to_string(), "way_out": slot.way_out()}))
         }).collect::<Vec<_>>(),
@@ -36,7 +37,7 @@ pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         if !sound.is_empty() {
             let head = ["MODULE", "BACKUP", "WHAT", "AGE", "FILES", "SIZE", "SERVICES", "DATABASES"];
             let mut rows = vec![head.map(str::to_owned).to_vec()];
-            rows.extend(sound.iter().map(|(slot, backup)| row(slot, backup, &painter)));
+            rows.extend(sound.iter().map(|(slot, backup, totals)| row(slot, backup, totals, &painter)));
             text = table(&rows);
         }
         for (slot, error) in &damaged {
@@ -48,8 +49,8 @@ pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     Ok(ExitStatus::Success)
 }
 
-fn row(slot: &Slot, backup: &Backup, painter: &Painter) -> Vec<String> {
-    let (info, totals) = (backup.info(), backup.totals());
+fn row(slot: &Slot, backup: &Backup, totals: &Totals, painter: &Painter) -> Vec<String> {
+    let info = backup.info();
     let words = |words: Vec<String>| if words.is_empty() { "-".to_owned() } else { words.join(", ") };
     vec![
         slot.module.to_string(),

@@ -24,10 +24,11 @@ pub fn remove(
     let slots = Slots::list(&session.layout)?;
     let slot = slots.choose(module, named)?;
     if !yes && !session.global.json {
-        session.print(&Value::Null, || match &slot.backup {
-            Ok(backup) => format!("{}, saved {}, {}\n", slot.label, saved(backup), size(&backup.totals())),
+        let what = match &slot.backup {
+            Ok(backup) => format!("{}, saved {}, {}\n", slot.label, saved(backup), size(&backup.totals()?)),
             Err(error) => format!("{}: {error}\n", slot.label),
-        })?;
+        };
+        session.print(&Value::Null, || what)?;
     }
     match ask(session, &supervisor.cancel, yes, "Remove it for good?")? {
         Answer::Yes => {}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use updates::record::ExitStatus;
-use updates::state::{Backup, Size, StateError};
+use updates::state::{Backup, Size, StateError, Totals};
 use updates::supervisor::{Differences, Slot, Slots, Supervisor};
 use updates_protocol::ModuleName;
 
@@ -29,8 +29,9 @@ pub fn show(
     };
     let differences = if diff { Some(supervisor.differences(slot, backup)?) } else { None };
     let header = &backup.manifest().header;
+    let totals = backup.totals()?;
     let notes: Vec<String> = backup.notes().iter().map(ToString::to_string).collect();
-    let mut json = merged(slot_json(slot), backup_json(backup));
+    let mut json = merged(slot_json(slot), backup_json(backup, &totals));
     json = merged(
         json,
         json!({"states": header.services, "left_out": header.left_out, "notes": notes, "dumps": header.databases}),
@@ -40,7 +41,7 @@ pub fn show(
     }
     session.print(&json, || {
         let painter = session.painter();
-        let mut text = words(slot, backup, &notes, &painter);
+        let mut text = words(slot, backup, &totals, &notes, &painter);
         if let Some(differences) = &differences {
             text.push_str(&told(differences, session.global.verbose > 0));
         }
@@ -56,13 +57,13 @@ fn told(differences: &Differences, all: bool) -> String {
     }
 }
 
-fn words(slot: &Slot, backup: &Backup, notes: &[String], painter: &Painter) -> String {
+fn words(slot: &Slot, backup: &Backup, totals: &Totals, notes: &[String], painter: &Painter) -> String {
     let header = &backup.manifest().header;
     let mut rows = vec![
         ("module", slot.module.to_string()),
         ("what", format!("{}: {}", kind(slot.kind), printable(&header.description))),
         ("saved", saved(backup)),
-        ("size", size(&backup.totals())),
+        ("size", size(totals)),
         ("place", slot.path().display().to_string()),
     ];
     let mut list = |title: &'static str, items: Vec<String>| {

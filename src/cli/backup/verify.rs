@@ -48,7 +48,8 @@ pub fn verify(session: &Session<'_>, cancel: &CancelToken, modules: &[ModuleName
         session.print(&json, || {
             let painter = session.painter();
             let mut text = String::new();
-            for slot in &sound {
+            let told = if session.global.quiet { &[][..] } else { &sound[..] };
+            for slot in told {
                 text.push_str(&format!("{} {}\n", painter.paint(Tone::Good, "sound  "), slot.label));
             }
             for (slot, error) in &damaged {

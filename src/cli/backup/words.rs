@@ -15,8 +15,8 @@ pub fn slot_json(slot: &Slot) -> Value {
 }
 
 /// What a sound slot adds to that.
-pub fn backup_json(backup: &Backup) -> Value {
-    let (info, totals) = (backup.info(), backup.totals());
+pub fn backup_json(backup: &Backup, totals: &Totals) -> Value {
+    let info = backup.info();
     json!({
         "created": created(backup).to_string(),
         "description": info.description,

@@ -22,8 +22,8 @@ pub struct Created {
     pub label: String,
     /// Whether nothing had changed since the former backup, which was kept as it is.
     pub reused: bool,
-    /// Files whose content is shared with the former backup; 0 where there was none.
-    pub unchanged: u64,
+    /// How many files are as the former backup has them, and share its content; `None` where there was none.
+    pub unchanged: Option<u64>,
     /// What is declared and was not saved, each in words.
     pub left_out: Vec<String>,
     /// How long it took.
@@ -52,7 +52,7 @@ impl Supervisor {
         let store = Store::open(&place)?;
         store.recover()?;
         // One that can't be used is replaced.
-        let former = store.load(module).ok().flatten();
+        let known = store.load(module).ok().flatten().and_then(|former| former.known_files().ok());
         let pending = store.begin(module, module, description.unwrap_or(DESCRIPTION));
         let pending = pending.paths(paths).services(units).databases(databases);
         let pending = pending.progress(|progress| observer.observe(&Event::working(module, progress)));
@@ -62,7 +62,7 @@ impl Supervisor {
         };
         let reused = matches!(sealed, Sealed::Reused(_));
         let backup = sealed.into_backup();
-        let unchanged = former.map_or(0, |former| backup.unchanged_since(&former));
+        let unchanged = known.map(|known| backup.unchanged_since(&known)).transpose()?;
         let label = format!("updates/{module}");
         Ok(Created { backup, label, reused, unchanged, left_out, took: began.elapsed() })
     }

@@ -95,6 +95,15 @@ pub enum BackupError {
     /// A checkpoint is what an unfinished run is put back from.
     #[error("{0} is not put back from an interrupted run yet, and that takes its checkpoint; first: updates recover")]
     InFlight(ModuleName),
+    /// The slot that is meant is damaged.
+    #[error("{source}; `updates backup list` shows what else there is of {module}")]
+    Unusable {
+        /// Whose it is.
+        module: ModuleName,
+        /// What is wrong with it.
+        #[source]
+        source: StateError,
+    },
     /// Between looking and doing, somebody made the slot anew.
     #[error("the backup {0} was made anew meanwhile and nothing was changed; look at it again")]
     Replaced(String),
@@ -109,7 +118,9 @@ impl BackupError {
         match self {
             BackupError::Run(error) => error.status(),
             BackupError::Interrupted => ExitStatus::Interrupted,
-            BackupError::State(StateError::Damaged { .. }) | BackupError::InFlight(_) => ExitStatus::RollbackFailed,
+            BackupError::State(StateError::Damaged { .. })
+            | BackupError::Unusable { source: StateError::Damaged { .. }, .. }
+            | BackupError::InFlight(_) => ExitStatus::RollbackFailed,
             BackupError::Declared { .. }
             | BackupError::NothingDeclared(_)
             | BackupError::UnknownModule { .. }

@@ -15,7 +15,7 @@ use super::rollback::{self, CodeStays};
 use super::slots::{Slot, Slots};
 use crate::history::History;
 use crate::record::{ExitStatus, ModuleRecord, ModuleStatus, RollbackRecord, RunKind, RunRecord};
-use crate::state::{Backup, RestoreError};
+use crate::state::{Backup, RestoreError, StateError};
 use crate::supervisor::dispatcher::{Dispatcher, without_run};
 use crate::supervisor::run::new_run_id;
 use crate::supervisor::{Event, Observer, Supervisor, undo};
@@ -91,7 +91,8 @@ impl Supervisor {
         let _hold = self.hold(wait, observer)?;
         let slots = Slots::list(&self.layout)?;
         let slot = slots.choose(module, Some(&label))?;
-        let backup = slot.reload()?.ok_or_else(|| BackupError::Replaced(label.clone()))?;
+        let unusable = |source| BackupError::Unusable { module: module.clone(), source };
+        let backup = slot.reload().map_err(unusable)?.ok_or_else(|| BackupError::Replaced(label.clone()))?;
         let differences = self.differences(slot, &backup)?;
         let code = match goal {
             Goal::Rollback => rollback::code_stays(self, module, &backup)?,
@@ -178,11 +179,14 @@ impl Supervisor {
             }
             Err(error) => {
                 let way_out = match &error {
-                    RestoreError::Refused(_) => "nothing was changed; mend the cause, and restore again",
+                    RestoreError::Refused(StateError::Damaged { .. }) => {
+                        "`updates backup list` shows what else there is to go back to"
+                    }
+                    RestoreError::Refused(_) => "mend the cause, and do it again",
                     RestoreError::Incomplete { restored, .. } => {
                         rollback.services.clone_from(&restored.steps);
                         list(&mut rollback, &restored.changed);
-                        "mend the cause; restoring again goes on, and so do `updates recover` and the next run"
+                        "mend the cause; doing it again goes on, and so do `updates recover` and the next run"
                     }
                 };
                 rollback.error = Some(format!("{error}; {way_out}"));

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use updates_protocol::ModuleName;
 
 use super::error::{BackupError, names, nearest};
+use super::rollback::before_rollback;
 use crate::catalog::{Catalog, CatalogEntry};
 use crate::config::Layout;
 use crate::fs::{IoContext, PathError, is_absence};
@@ -144,18 +145,24 @@ impl Slots {
     }
 
     /// The slot of a module that a person means: the named one, or the one that `updates backup create` makes, or the only
-    /// one. A checkpoint has to be named.
+    /// one. A checkpoint has to be named, and so has what a rollback saved.
     pub fn choose(&self, module: &ModuleName, named: Option<&str>) -> Result<&Slot, BackupError> {
         let own = self.of(module)?;
         if let Some(named) = named {
             return self.named(module, &own, named);
         }
         let usual = format!("updates/{module}");
-        let backups: Vec<_> = own.iter().copied().filter(|slot| slot.kind == SlotKind::Backup).collect();
+        // What a rollback saved is nobody's backup of a good state; whoever wants it says so.
+        let undoing = before_rollback(module);
+        let is_backup = |slot: &&Slot| slot.kind == SlotKind::Backup && Some(&slot.name) != undoing.as_ref();
+        let backups: Vec<_> = own.iter().copied().filter(is_backup).collect();
         match (backups.iter().find(|slot| slot.label == usual), backups.as_slice()) {
             (Some(slot), _) => Ok(slot),
             (None, [only]) => Ok(only),
-            (None, []) => Err(BackupError::NoBackup { module: module.clone(), checkpoint: !own.is_empty() }),
+            (None, []) => {
+                let checkpoint = own.iter().any(|slot| slot.kind == SlotKind::Checkpoint);
+                Err(BackupError::NoBackup { module: module.clone(), checkpoint })
+            }
             (None, several) => Err(ambiguous(module, several)),
         }
     }
