@@ -19,6 +19,7 @@ mod restore;
 mod rollback;
 mod services;
 mod stores;
+mod terminal;
 mod unprivileged;
 mod verify;
 
