@@ -41,7 +41,6 @@ fn one_that_fails_leaves_the_former_as_it_was() {
     let root = root();
     root.updates(&["backup", "create", "web"]).expect(0);
     let former = root.tree("/var/backups");
-    // The kind of file system that there is no room on at all.
     root.install(&web().declares(&["/srv/web/", "/srv/link/below/"])).folder("/srv/elsewhere");
     std::os::unix::fs::symlink("elsewhere", root.at("/srv/link")).unwrap();
     change(&root);
@@ -68,4 +67,41 @@ fn a_slot_that_is_damaged_is_replaced() {
     root.write("/var/backups/updates/web_backup/manifest.json", "{");
     root.updates(&["backup", "create", "web"]).expect(0);
     root.updates(&["backup", "verify", "web"]).expect(0);
+}
+
+/// A file system of 256 KiB where backups are kept, gone with the value.
+struct Small<'a>(&'a Root);
+
+impl<'a> Small<'a> {
+    fn new(root: &'a Root) -> Self {
+        root.folder("/var/backups/updates");
+        let place = root.at("/var/backups/updates");
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(place).status();
+        assert!(mount.unwrap().success());
+        Self(root)
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let place = self.0.at("/var/backups/updates");
+        std::process::Command::new("umount").arg(place).status().unwrap();
+    }
+}
+
+#[test]
+fn where_there_is_no_room_it_says_how_much_it_needs_and_the_former_stays() {
+    let root = root();
+    let _small = Small::new(&root);
+    root.updates(&["backup", "create", "web"]).expect(0);
+    let former = root.tree("/var/backups");
+    root.write("/srv/web/large", vec![7; 3 << 20]);
+    let refused = root.updates(&["backup", "create", "web"]);
+    refused.expect(1);
+    for said in ["the backup of web needs 3.0 MiB", "/var/backups/updates has", "KiB free; free some or move it"] {
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    former.assert_same(&root.tree("/var/backups"), "the former backup is not as it was");
+    root.updates(&["backup", "verify"]).expect(0);
 }

@@ -9,6 +9,7 @@ use updates_protocol::ModuleName;
 use super::super::Session;
 use super::super::error::CliError;
 use super::super::style::{Painter, Tone, printable};
+use super::super::summary::first_line;
 use super::super::table::table;
 use super::changes::{Told, changes_json, changes_text};
 use super::words::{backup_json, kind, merged, saved, size, slot_json, unit};
@@ -61,14 +62,14 @@ fn words(slot: &Slot, backup: &Backup, totals: &Totals, notes: &[String], painte
     let header = &backup.manifest().header;
     let mut rows = vec![
         ("module", slot.module.to_string()),
-        ("what", format!("{}: {}", kind(slot.kind), printable(&header.description))),
+        ("what", format!("{}: {}", kind(slot.kind), first_line(&header.description, 200))),
         ("saved", saved(backup)),
         ("size", size(totals)),
         ("place", slot.path().display().to_string()),
     ];
     let mut list = |title: &'static str, items: Vec<String>| {
         let title_then_none = std::iter::once(title).chain(std::iter::repeat(""));
-        rows.extend(title_then_none.zip(items.into_iter().map(|item| printable(&item))));
+        rows.extend(title_then_none.zip(items.into_iter().map(|item| printable(&item).replace('\n', "\\n"))));
     };
     list("paths", header.paths.iter().map(ToString::to_string).collect());
     list("left alone", header.left_out.iter().map(ToString::to_string).collect());
