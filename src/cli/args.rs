@@ -99,6 +99,16 @@ pub enum Command {
     Enable(SwitchArgs),
     /// Disable a module, or a component of it, in its local settings
     Disable(SwitchArgs),
+    /// Make backups of what modules declare; list, verify, put back and remove them
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Take a module's files, services and databases back to before its last successful run
+    Rollback {
+        /// Which module
+        module: ModuleName,
+        #[command(flatten)]
+        restore: RestoreArgs,
+    },
     /// Show what modules may do and how exposed that leaves this machine, and decide it
     #[command(subcommand)]
     Sandbox(SandboxCommand),
@@ -203,6 +213,84 @@ pub enum ConfigCommand {
     Show,
     /// Check settings, profiles, modules and their local settings
     Check,
+}
+
+/// `updates backup`
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Save what an installed module declares: files, services and databases
+    Create {
+        /// Which module
+        module: ModuleName,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// List every backup, and the checkpoints that the supervisor keeps
+    List,
+    /// Show what a backup holds
+    Show {
+        #[command(flatten)]
+        slot: SlotArgs,
+        /// Show what differs now from it
+        #[arg(long)]
+        diff: bool,
+    },
+    /// Read backups and checkpoints again, every byte, and say which are damaged
+    Verify {
+        /// Only those of these modules
+        #[arg(value_name = "MODULE")]
+        modules: Vec<ModuleName>,
+    },
+    /// Put back what a backup holds: shows what that changes, and asks
+    Restore {
+        #[command(flatten)]
+        slot: SlotArgs,
+        #[command(flatten)]
+        restore: RestoreArgs,
+    },
+    /// Remove a backup
+    Remove {
+        #[command(flatten)]
+        slot: SlotArgs,
+        /// Remove it without being asked
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+/// Which backup.
+#[derive(Debug, Args)]
+pub struct SlotArgs {
+    /// Whose backup
+    pub module: ModuleName,
+    /// Another one than the usual: NAME or STORE/NAME, as `updates backup list` prints it
+    pub slot: Option<String>,
+}
+
+/// How something is put back.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Put it back without being asked
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Start its services afterwards, whether they ran when it was saved or not
+    #[arg(long)]
+    pub force_start: bool,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// How long to wait for the lock.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// Wait for another run to end, up to SECONDS when given
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "86400")]
+    pub wait: Option<u64>,
 }
 
 /// `updates sandbox`

@@ -8,7 +8,8 @@ use updates::config::ConfigError;
 use updates::fs::PathError;
 use updates::history::HistoryError;
 use updates::record::ExitStatus;
-use updates::supervisor::{LearnError, RunError};
+use updates::state::StateError;
+use updates::supervisor::{BackupError, LearnError, RunError};
 
 use super::installation::NotInstalled;
 
@@ -35,6 +36,12 @@ pub enum CliError {
     /// There was nothing to learn.
     #[error(transparent)]
     Learn(#[from] LearnError),
+    /// Something about backups could not be done.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A slot can't be read.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The installed modules can't be read.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -56,6 +63,9 @@ pub enum CliError {
     /// Signals can't be waited for.
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] io::Error),
+    /// There was nobody to ask.
+    #[error("{0}")]
+    NotAsked(String),
     /// Not root.
     #[error("{0}")]
     NotRoot(String),
@@ -65,10 +75,13 @@ impl CliError {
     /// The exit status that the error means.
     pub fn status(&self) -> ExitStatus {
         match self {
-            CliError::Root { .. } | CliError::Config(_) | CliError::NotFound(_) | CliError::NotRoot(_) => {
-                ExitStatus::Usage
-            }
+            CliError::Root { .. }
+            | CliError::Config(_)
+            | CliError::NotFound(_)
+            | CliError::NotAsked(_)
+            | CliError::NotRoot(_) => ExitStatus::Usage,
             CliError::Run(error) | CliError::Learn(LearnError::Run(error)) => error.status(),
+            CliError::Backup(error) => error.status(),
             CliError::Settings(SettingsError::UnknownModule { .. } | SettingsError::UnknownComponent { .. }) => {
                 ExitStatus::Usage
             }

@@ -1,6 +1,7 @@
 //! The command line: arguments in, words and exit codes out. What is done lies in the supervisor.
 
 mod args;
+mod backup;
 mod config;
 mod denied;
 mod ending;
@@ -69,6 +70,8 @@ fn dispatch(cli: &Cli) -> Result<ExitStatus, CliError> {
         Command::Logs { run, module } => inspect::logs(&session, run, module.as_ref()),
         Command::Enable(arguments) => switch::switch(&session, arguments, true),
         Command::Disable(arguments) => switch::switch(&session, arguments, false),
+        Command::Backup(command) => backup::backup(&session, cancel, command),
+        Command::Rollback { module, restore } => backup::rollback(&session, cancel, module, restore),
         Command::Sandbox(command) => sandbox::sandbox(&session, cancel, command),
         Command::Config(command) => config::config(&session, command),
     }

@@ -111,6 +111,7 @@ impl Screen {
         match record.status {
             ModuleStatus::Updated => self.say(Level::Info, &format!("{name}: done, updated")),
             ModuleStatus::Succeeded => self.say(Level::Info, &format!("{name}: done")),
+            ModuleStatus::Restored => self.say(Level::Info, &format!("{name}: restored")),
             ModuleStatus::Skipped => self.say(Level::Info, &format!("{name}: skipped: {message}")),
             ModuleStatus::Unusable => self.say(Level::Warning, &format!("{name}: unusable: {message}")),
             ModuleStatus::RolledBack => {
@@ -210,6 +211,7 @@ impl Observer for Screen {
                     self.say(Level::Debug, &format!("{module}: {text}"));
                 }
             }
+            Event::Working { .. } => {}
             Event::Slow { module, limit } => self.say(
                 Level::Warning,
                 &format!("{module}: SLOW: half of its time is over; it is stopped after {} s", limit.as_secs()),

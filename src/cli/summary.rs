@@ -44,6 +44,8 @@ fn head(text: &mut String, record: &RunRecord, painter: &Painter) {
         RunKind::Check => "Check",
         RunKind::Runner => "Runner",
         RunKind::Recover => "Recovery",
+        RunKind::Restore => "Restore",
+        RunKind::Rollback => "Rollback",
     };
     let took =
         record.ended.as_deref().map(|ended| format!(", {}", between(&record.started, ended))).unwrap_or_default();
@@ -124,6 +126,7 @@ pub fn status_word(status: ModuleStatus) -> (&'static str, Tone) {
         ModuleStatus::RollbackFailed => ("NEEDS YOU", Tone::Bad),
         ModuleStatus::Failed => ("failed", Tone::Bad),
         ModuleStatus::Unusable => ("unusable", Tone::Warn),
+        ModuleStatus::Restored => ("restored", Tone::Good),
         ModuleStatus::Skipped => ("skipped", Tone::Dim),
         ModuleStatus::Interrupted => ("interrupted", Tone::Warn),
     }

@@ -18,6 +18,10 @@ pub enum RunKind {
     Runner,
     /// `updates recover`.
     Recover,
+    /// `updates backup restore`.
+    Restore,
+    /// `updates rollback`.
+    Rollback,
 }
 
 /// How a run ended, as exit code and as word.
@@ -195,6 +199,8 @@ pub enum ModuleStatus {
     Failed,
     /// What is installed can't be used; the message says why. The others ran.
     Unusable,
+    /// It was not run: a person had it put back to what a slot holds.
+    Restored,
     /// It was not run; the message says why.
     Skipped,
     /// The run was interrupted; everything is as before the module ran.

@@ -14,6 +14,7 @@ use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 use super::entry::{Entry, SavedNode};
 use super::error::{Damage, StateError};
 use super::manifest::Manifest;
+use super::progress::{Meter, Progress, Step};
 use super::slot::{FILES, MANIFEST};
 use super::survey::{Found, Territory, What};
 use crate::config::Machine;
@@ -125,6 +126,12 @@ impl Backup {
 
     /// Reads the whole slot again: the manifest, every file against its hash, and that nothing is missing or extra.
     pub fn verify(&self) -> Result<(), StateError> {
+        self.verify_with(&mut |_| {})
+    }
+
+    /// As [`Backup::verify`], and tells `report` how far it has come.
+    pub fn verify_with(&self, report: &mut dyn FnMut(Progress)) -> Result<(), StateError> {
+        let mut meter = Meter::new(report, Step::Verify, Some(self.manifest().entries.len() as u64));
         let damaged = |damage| StateError::Damaged { slot: self.path().to_owned(), damage };
         match Backup::load(self.path(), self.name())? {
             Some(now) if now.manifest().checksum == self.manifest().checksum => {}
@@ -140,6 +147,7 @@ impl Backup {
             match self.manifest().entry(&found.path).filter(|entry| has_content(entry)) {
                 Some(entry) => {
                     present += 1;
+                    meter.advance(0);
                     if !is_as_saved(&files, entry, &found, &mut verified)? {
                         return Err(damaged(Damage::Differs(found.path)));
                     }
@@ -153,6 +161,7 @@ impl Backup {
             let missing = missing.map(|entry| &entry.path).find(|path| !matches!(files.status(path), Ok(Some(_))));
             return Err(damaged(Damage::Missing(missing.cloned().unwrap_or_default())));
         }
+        meter.finish();
         Ok(())
     }
 

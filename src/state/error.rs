@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use updates_protocol::{DeclaredPath, ModuleName};
 
+use super::size::Size;
 use crate::database::DatabaseError;
 use crate::fs::PathError;
 use crate::service::ServiceError;
@@ -46,7 +47,7 @@ pub enum StateError {
     #[error("{} changes while it is listed; stop what writes to it, or declare it volatile", .0.display())]
     Vanishing(PathBuf),
     /// The store's file system is too full.
-    #[error("the backup of {module} needs {need} bytes and {} has {have}; free some or move it", store.display())]
+    #[error("the backup of {module} needs {} and {} has {} free; free some or move it", Size(*need), store.display(), Size(*have))]
     NoSpace {
         /// Whose backup.
         module: ModuleName,

@@ -3,6 +3,7 @@
 //! The former slot stays valid until the new one stands complete and durable in its place. Where nothing has changed
 //! since the former one, it is kept as it is and nothing is written.
 
+use std::fmt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use super::entry::SavedNode;
 use super::error::StateError;
 use super::live::Live;
 use super::manifest::{self, FORMAT, Header, Manifest};
+use super::progress::{Progress, Report};
 use super::save::{Former, MANY, Saver};
 use super::slot::{MANIFEST, Places, SERVICES, Staging};
 use super::store::Store;
@@ -23,7 +25,6 @@ use crate::database;
 use crate::fs::{IoContext, Kind, Root, Time};
 
 /// A backup that is not yet one. Dropped, it leaves nothing behind.
-#[derive(Debug)]
 #[must_use = "nothing is saved before it is sealed"]
 pub struct PendingBackup<'a> {
     store: &'a Store,
@@ -35,6 +36,15 @@ pub struct PendingBackup<'a> {
     beside: Beside,
     further: Vec<Backup>,
     keep_former: bool,
+    report: Box<Report<'a>>,
+}
+
+impl fmt::Debug for PendingBackup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = self.paths.iter().map(|path| path.as_path());
+        write!(f, "PendingBackup of {} by {}: ", self.name, self.owner)?;
+        f.debug_list().entries(paths).finish()
+    }
 }
 
 /// A slot that holds what is live now.
@@ -60,7 +70,8 @@ impl<'a> PendingBackup<'a> {
     pub(super) fn new(store: &'a Store, name: ModuleName, owner: ModuleName, description: &str) -> Self {
         let description = description.to_owned();
         let (paths, left_out, beside) = (Vec::new(), Vec::new(), Beside::default());
-        Self { store, name, owner, description, paths, left_out, beside, further: Vec::new(), keep_former: false }
+        let (further, report) = (Vec::new(), Box::new(|_: Progress| {}));
+        Self { store, name, owner, description, paths, left_out, beside, further, keep_former: false, report }
     }
 
     /// Adds paths of the machine that modules see. Duplicates and nested paths are saved once; a path where nothing is
@@ -105,6 +116,12 @@ impl<'a> PendingBackup<'a> {
     /// kept already stays.
     pub fn keep_former(mut self) -> Self {
         self.keep_former = true;
+        self
+    }
+
+    /// Tells `report` how far it has come, at most some twenty times a second, from the thread that seals.
+    pub fn progress(mut self, report: impl FnMut(Progress) + 'a) -> Self {
+        self.report = Box::new(report);
         self
     }
 

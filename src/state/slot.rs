@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, openat, renameat_with};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, openat, renameat_with};
 use rustix::io::Errno;
 use updates_protocol::ModuleName;
 
@@ -67,7 +67,7 @@ impl Places {
 
     /// Removes the slot, so that a crash leaves it whole or gone. Says whether there was one.
     pub fn remove(&self) -> Result<bool, PathError> {
-        remove(&self.new_slot())?;
+        remove_abandoned(&self.new_slot())?;
         match fs::rename(self.slot(), self.new_slot()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             // A directory of an overlay's lower layer can't be renamed.
@@ -89,7 +89,7 @@ impl Places {
             sync_directory(&self.store)?;
         }
         remove(&self.old_slot())?;
-        remove(&self.new_slot())
+        remove_abandoned(&self.new_slot())
     }
 
     /// Puts a complete slot in the place of one that can't be renamed.
@@ -131,6 +131,8 @@ pub(super) struct Staging {
     places: Places,
     files: Root,
     published: bool,
+    /// Held while it is built, and gone with the process.
+    _lock: File,
 }
 
 impl Staging {
@@ -141,9 +143,10 @@ impl Staging {
         let files = path.join(FILES);
         // Saved files may be secrets: root alone may look, whatever their own modes say.
         DirBuilder::new().mode(0o700).create(&path).at("create", &path)?;
+        let lock = lock(&path)?;
         let made = DirBuilder::new().mode(0o700).create(&files).at("create", &files).and_then(|()| Root::open(&files));
         match made {
-            Ok(files) => Ok(Self { places: places.clone(), files, published: false }),
+            Ok(files) => Ok(Self { places: places.clone(), files, published: false, _lock: lock }),
             Err(error) => {
                 remove(&path)?;
                 Err(error.into())
@@ -275,6 +278,23 @@ pub(super) fn swap(new: &Path, slot: &Path, old: &Path) -> Result<(), Errno> {
     }
 }
 
+/// Takes a slot that is being built for this process; refused while another one builds it.
+fn lock(path: &Path) -> Result<File, PathError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = File::from(openat(CWD, path, flags, Mode::empty()).at("open", path)?);
+    flock(&directory, FlockOperation::NonBlockingLockExclusive).at("touch, while another process builds it,", path)?;
+    Ok(directory)
+}
+
+/// Removes what a process that is gone was building. What is no directory nobody builds.
+fn remove_abandoned(path: &Path) -> Result<(), PathError> {
+    let _lock = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Some(lock(path)?),
+        _ => None,
+    };
+    remove(path)
+}
+
 /// Removes a directory of the store, or whatever else is there, however deep it is.
 pub(super) fn remove(path: &Path) -> Result<(), PathError> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
@@ -284,5 +304,27 @@ pub(super) fn remove(path: &Path) -> Result<(), PathError> {
         other => {
             other.and_then(|_| remove_all_at(std::os::fd::AsFd::as_fd(&directory), OsStr::new(name))).at("remove", path)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_somebody_builds_is_left_to_them_and_one_that_was_given_up_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::new(folder.path(), &"web".parse().unwrap());
+        let building = Staging::create(&places).unwrap();
+        for refused in [places.recover(), places.remove().map(drop)] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("another process builds it"), "{error}");
+        }
+        assert!(Staging::create(&places).is_err() && building.path().join(FILES).is_dir());
+        let abandoned = building.path();
+        drop(building);
+        fs::create_dir(&abandoned).unwrap();
+        places.recover().unwrap();
+        assert!(!abandoned.exists());
     }
 }

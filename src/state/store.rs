@@ -28,7 +28,20 @@ impl Store {
     /// Opens the store at `root`, an absolute path, and makes the directory when it is missing.
     pub fn open(root: &Path) -> Result<Store, PathError> {
         DirBuilder::new().recursive(true).mode(0o700).create(root).at("create", root)?;
-        Ok(Store { root: root.to_owned(), index: Mutex::new(Index::new(root)) })
+        Ok(Store::at(root))
+    }
+
+    /// The store at `root`, an absolute path; `None` where no directory is. For looking: nothing is made.
+    pub fn find(root: &Path) -> Result<Option<Store>, PathError> {
+        match std::fs::symlink_metadata(root) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Ok(found) if !found.is_dir() => Ok(None),
+            other => other.at("look at", root).map(|_| Some(Store::at(root))),
+        }
+    }
+
+    fn at(root: &Path) -> Store {
+        Store { root: root.to_owned(), index: Mutex::new(Index::new(root)) }
     }
 
     /// The directory.

@@ -92,6 +92,7 @@ impl<'o> Dispatcher<'o> {
             | Event::Planned(_)
             | Event::Started { .. }
             | Event::Progress { .. }
+            | Event::Working { .. }
             | Event::Stopping { .. }
             | Event::Interrupted => {}
         }
@@ -150,14 +151,19 @@ impl<'o> Dispatcher<'o> {
 
     /// Ends a run that could not go on. One that was only asked for wrongly is not remembered at all: it must not take the
     /// place of the run before in what a person is told.
-    pub(super) fn fail(mut self, error: RunError) -> RunError {
-        if error.status() != ExitStatus::Usage {
-            self.record.problems.push(error.to_string());
-            self.finish(|_| error.status());
+    pub(super) fn fail(self, error: RunError) -> RunError {
+        self.give_up(error.to_string(), error.status());
+        error
+    }
+
+    /// The same for whatever could not go on.
+    pub(super) fn give_up(mut self, problem: String, status: ExitStatus) {
+        if status != ExitStatus::Usage {
+            self.record.problems.push(problem);
+            self.finish(|_| status);
         } else {
             self.forget();
         }
-        error
     }
 
     /// Ends a run in which there was nothing to do, as if it had not been.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use updates_protocol::{CancelReason, ModuleName, Phase};
 
 use crate::record::{LogLine, ModuleRecord, RollbackRecord, SyncRecord, UpdateRecord};
+use crate::state::Progress;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -46,6 +47,13 @@ pub enum Event {
         /// Of what.
         unit: Option<String>,
     },
+    /// How far work on a slot of a module is.
+    Working {
+        /// Which module.
+        module: ModuleName,
+        /// How far.
+        progress: Progress,
+    },
     /// Half of a module's time is over.
     Slow {
         /// Which module.
@@ -85,6 +93,12 @@ pub enum Event {
     Problem(String),
     /// The run was asked to end.
     Interrupted,
+}
+
+impl Event {
+    pub(super) fn working(module: &ModuleName, progress: Progress) -> Self {
+        Event::Working { module: module.clone(), progress }
+    }
 }
 
 /// Whoever shows a run to a person. Called by the dispatcher alone.

@@ -112,7 +112,6 @@ fn outside(layout: &Layout, path: &Path) -> PathBuf {
 ///
 /// The row belongs to the slot's owner. [`History::end_module`] takes it away once the restore is complete; a restore
 /// that is not stays on the list, and is tried again.
-#[allow(dead_code, reason = "for the commands that restore at a person's word")]
 pub(super) fn begin_restore(
     layout: &Layout,
     history: &mut History,

@@ -2,6 +2,7 @@
 
 mod agree;
 mod attempt;
+mod backup;
 mod check;
 mod checkpoints;
 mod context;
@@ -39,6 +40,9 @@ mod worker;
 mod writable;
 
 pub use agree::{Ask, Holding, holding};
+pub use backup::{
+    BackupError, CodeStays, Created, Differences, Goal, Prospect, Slot, SlotKind, Slots, Verified, before_rollback,
+};
 pub use check::CheckOptions;
 pub use context::{Installation, Supervisor};
 pub use error::RunError;
