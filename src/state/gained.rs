@@ -12,11 +12,11 @@ use updates_protocol::DeclaredPath;
 
 use super::backup::{Backup, machine_root};
 use super::bytes::Bytes;
-use super::entry::{Attributes, Entry, is_racy};
+use super::entry::{Attributes, Entry};
 use super::error::StateError;
 use super::survey::{Found, TRIES, Territory, What};
 use crate::config::Machine;
-use crate::fs::{self, IoContext, Kind, Node, Root, Status, Time};
+use crate::fs::{self, IoContext, Kind, Node, Root, Status, Time, is_racy};
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;

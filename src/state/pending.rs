@@ -6,7 +6,6 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::time::{ClockId, clock_gettime};
 use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
 use super::backup::{Backup, machine_root};
@@ -115,7 +114,7 @@ impl<'a> PendingBackup<'a> {
     }
 
     fn attempt(&self, live: &Live<'_>, root: &Root, territory: &Territory) -> Result<Sealed, StateError> {
-        let began = now();
+        let began = Time::now();
         let found = territory.survey(root, |_| true)?;
         let header = Header {
             format: FORMAT,
@@ -256,10 +255,4 @@ fn sync_live(root: &Root, found: &[Found]) -> Result<(), StateError> {
         }
     }
     Ok(())
-}
-
-/// The clock that file systems stamp with, so that a comparison with a ctime means something.
-fn now() -> Time {
-    let now = clock_gettime(ClockId::RealtimeCoarse);
-    Time { seconds: now.tv_sec, nanoseconds: u32::try_from(now.tv_nsec).unwrap_or(0) }
 }
