@@ -1,0 +1,4 @@
+//! Databases, by the programs and files that they really have.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test; clippy knows only test functions themselves")]
+
+mod sqlite;
