@@ -40,10 +40,12 @@ impl Ground {
     }
 
     fn try_dump(&self) -> Result<SavedDatabase, DatabaseError> {
-        drop(fs::remove_file(self.dumps().join("db_0.sqlite")));
         database::require(&declared(), &self.access())?;
-        let saved = database::dump(&declared(), 0, &self.dumps(), &self.access())?;
-        database::verify(&saved, &self.dumps())?;
+        let beside = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let saved = database::dump(&declared(), 0, beside.path(), &self.access())?;
+        database::verify(&saved, beside.path())?;
+        drop(fs::remove_dir_all(self.dumps()));
+        fs::rename(beside.keep(), self.dumps()).unwrap();
         Ok(saved)
     }
 
@@ -566,8 +568,8 @@ fn a_crafted_journal_deletes_nobody_elses_file() {
     program.kill();
     // The end of a journal that takes part in a transaction over several files: see "the rollback journal", super-journal
     // record: page number of the lock byte page, name, length, checksum, magic.
-    let victim = ground.folder.path().join("victim-mj123456789");
-    fs::write(&victim, "").unwrap();
+    let victim = ground.folder.path().join("victim-mj123456989");
+    fs::write(&victim, format!("{}\0", ground.at("-journal").display())).unwrap();
     let name = victim.to_str().unwrap().as_bytes();
     let mut record = (0x4000_0000_u32 / 4096 + 1).to_be_bytes().to_vec();
     record.extend_from_slice(name);

@@ -18,6 +18,8 @@ pub(super) enum Problem {
     Damaged(String),
     #[error("its file {name} is {kind}; remove that, or declare the file that it stands for")]
     Stray { name: String, kind: &'static str },
+    #[error("its dump can't be used: {0}")]
+    Dump(Box<Problem>),
     #[error("it lies on a file system that is read-only")]
     ReadOnly,
     #[error("it took longer than {0} seconds")]

@@ -19,7 +19,7 @@ use super::details::{Details, Ownership};
 use super::place::{COMPANIONS, PATIENCE, Place};
 use super::problem::Problem;
 use crate::database::{Access, DatabaseError, Dump, saved};
-use crate::fs::{Flags, IoContext, Kind, Node, PathError, Root, remove_all_at, sha256};
+use crate::fs::{Content, Flags, IoContext, Kind, Node, PathError, Root, copy_checked, remove_all_at, sha256};
 
 /// Asks before anything is changed. What the files' own restore may yet put right is no reason to refuse.
 pub(in crate::database) fn require_restore(database: &DeclaredPath, access: &Access<'_>) -> Result<(), DatabaseError> {
@@ -73,6 +73,10 @@ fn put_back(
     directory: &Path,
     access: &Access<'_>,
 ) -> Result<(), Problem> {
+    // Its errors are not the live database's, which only those may cost its file.
+    let opened =
+        header(&directory.join(&dump.file)).and_then(|header| Ok((header.wal, open_dump(directory, &dump.file)?)));
+    let (is_wal, source) = opened.map_err(|problem| Problem::Dump(Box::new(problem)))?;
     make_parents(database, &details.parents, access)?;
     let missing = || rustix::io::Errno::NOENT;
     let place = Place::find(database, access)?.ok_or_else(missing).at("open", database.as_path())?;
@@ -80,7 +84,7 @@ fn put_back(
     remove_all_at(place.directory().as_fd(), temporary.as_ref()).at("clear the way of", place.path())?;
     let done = match place.status("")? {
         Some(status) if status.kind == Kind::File && !is_anothers(&status, details) => {
-            overwrite(&place, dump, details, directory, access)
+            overwrite(&place, &source, is_wal, details, access)
         }
         _ => Err(Problem::NotADatabase),
     };
@@ -121,27 +125,25 @@ fn make_parents(database: &DeclaredPath, saved: &[Ownership], access: &Access<'_
 /// Writes the dump's pages over the live ones, in one transaction.
 fn overwrite(
     place: &Place,
-    dump: &Dump,
+    source: &Connection,
+    is_wal: bool,
     details: &Details,
-    directory: &Path,
     access: &Access<'_>,
 ) -> Result<(), Problem> {
     // First of all: what SQLite makes beside the database gets the database's owner and mode.
     details.owner.give(&place.node("")?).at("set the owner of", place.path())?;
-    let wal = header(&directory.join(&dump.file))?.wal;
-    let source = open_dump(directory, &dump.file)?;
     let patience = PATIENCE.min(access.timeout);
     let mut live = place.connect(patience, false)?;
     let failed = |error| Problem::sqlite(error, patience.as_secs());
-    match write_pages(&source, &mut live, patience) {
+    match write_pages(source, &mut live, patience) {
         // In WAL mode a database keeps the size of its pages; only out of it can that change.
         Err(Problem::Sqlite(error)) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly) => {
             leave_wal(&live).map_err(failed)?;
-            write_pages(&source, &mut live, patience)?;
+            write_pages(source, &mut live, patience)?;
         }
         other => other?,
     }
-    if !wal {
+    if !is_wal {
         match leave_wal(&live).map_err(failed) {
             Err(Problem::Busy(_)) => return Err(Problem::KeptInWal),
             other => other?,
@@ -185,10 +187,11 @@ fn leave_wal(live: &Connection) -> rusqlite::Result<()> {
 fn replace(place: &Place, temporary: &str, dump: &Dump, details: &Details, slot: &Path) -> Result<(), Problem> {
     let (directory, path) = (place.directory(), place.path());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut target = File::from(openat(directory, temporary, flags, Mode::RUSR | Mode::WUSR).at("create", path)?);
+    let target = File::from(openat(directory, temporary, flags, Mode::RUSR | Mode::WUSR).at("create", path)?);
     let saved = slot.join(&dump.file);
-    let mut source = File::open(&saved).at("read", &saved)?;
-    std::io::copy(&mut source, &mut target).at("write", path)?;
+    let content = Content { size: dump.size, sha256: dump.sha256.clone(), segments: None };
+    let source = File::open(&saved).at("read", &saved)?;
+    copy_checked(&source, &content, &target).at("write", path)?;
     let node = Node::open(directory, temporary.as_ref()).at("open", path)?;
     details.owner.give(&node).at("set the owner of", path)?;
     target.sync_all().at("write", path)?;
