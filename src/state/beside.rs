@@ -8,7 +8,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use updates_protocol::{Database, UnitName};
+use updates_protocol::{Database, DeclaredPath, UnitName};
 
 use super::backup::Backup;
 use super::error::{Damage, RestoreProblem, StateError};
@@ -153,6 +153,12 @@ impl Backup {
     pub(super) fn holders(&self) -> HashSet<PathBuf> {
         let own = self.manifest().header.databases.iter().flat_map(|saved| database::own_files(&saved.database));
         own.filter_map(|own| own.as_path().parent().map(Path::to_owned)).collect()
+    }
+
+    /// The files of databases that did not exist.
+    pub(super) fn absent_databases(&self) -> Vec<DeclaredPath> {
+        let absent = self.manifest().header.databases.iter().filter(|saved| saved.dump.is_none());
+        absent.flat_map(|saved| database::own_files(&saved.database)).collect()
     }
 
     /// Whether a dump is missing in `databases`, or something lies there that is none.

@@ -252,7 +252,10 @@ impl Restorer<'_> {
 
     fn remove(&mut self, path: &Path) -> Result<(), PathError> {
         let header = &self.plan.backup.manifest().header;
-        if header.left_out.iter().any(|out| out.as_path().starts_with(path)) {
+        // A database that was not there goes with the folder that came for it.
+        let absent = self.plan.backup.absent_databases();
+        let mut kept = header.left_out.iter().filter(|out| !absent.contains(out));
+        if kept.any(|out| out.as_path().starts_with(path)) {
             return Err(rustix::io::Errno::BUSY).at("remove", path);
         }
         remove_all(self.root, path).at("remove", path)

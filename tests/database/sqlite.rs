@@ -429,6 +429,19 @@ fn a_database_that_was_not_there_is_removed_with_all_that_lies_beside_it() {
 }
 
 #[test]
+fn a_name_with_every_character_is_one_name() {
+    let ground = Ground::new();
+    let text = "/srv/app/a?b=%41#ä'\\ \u{7f}.db&immutable=0";
+    let database = Database::Sqlite { database: DeclaredPath::new(text).unwrap() };
+    let path = ground.folder.path().join(format!("machine{text}"));
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let saved = database::dump(&database, 0, &ground.dumps(), &ground.access()).unwrap();
+    Connection::open(&path).unwrap().execute_batch("DELETE FROM t").unwrap();
+    database::restore(&saved, &ground.dumps(), &ground.access()).unwrap();
+    assert_eq!((count(&path), ground.names().len()), (1, 1));
+}
+
+#[test]
 fn a_missing_folder_comes_back_with_its_owner() {
     let ground = Ground::new();
     ground.sql("CREATE TABLE t(a)");

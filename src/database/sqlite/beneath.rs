@@ -58,13 +58,15 @@ fn make() -> Option<Own> {
         ..*own
     }));
     // SAFETY: a copy of "unix" under another name, as SQLite itself makes its "unix-excl"; leaked, so it outlives every
-    // connection. The system call is replaced by one of the same signature, which behaves the same for regular files.
+    // connection. Each system call is replaced by one of the same signature that does the same to regular files.
     let registered = unsafe {
-        let replaced = own.xSetSystemCall.map(|set| {
-            let call = std::mem::transmute::<OpenCall, unsafe extern "C" fn()>(open_without_waiting);
-            set(std::ptr::from_ref(own).cast_mut(), c"open".as_ptr(), Some(call))
-        });
-        replaced == Some(ffi::SQLITE_OK) && ffi::sqlite3_vfs_register(beneath, 0) == ffi::SQLITE_OK
+        own.xSetSystemCall.is_some_and(|set| {
+            let own = std::ptr::from_ref(own).cast_mut();
+            let open = std::mem::transmute::<OpenCall, unsafe extern "C" fn()>(open_without_waiting);
+            let give = std::mem::transmute::<GiveCall, unsafe extern "C" fn()>(give_what_is_not_given);
+            set(own, c"open".as_ptr(), Some(open)) == ffi::SQLITE_OK
+                && set(own, c"fchown".as_ptr(), Some(give)) == ffi::SQLITE_OK
+        }) && ffi::sqlite3_vfs_register(beneath, 0) == ffi::SQLITE_OK
     };
     registered.then_some(Own(own))
 }
@@ -76,6 +78,24 @@ unsafe extern "C" fn open_without_waiting(path: *const c_char, flags: c_int, mod
     let mode = libc::mode_t::from_ne_bytes(mode.to_ne_bytes());
     // SAFETY: SQLite passes what it would pass to open(2), a path that ends in a zero byte.
     unsafe { libc::open(path, flags | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC, mode) }
+}
+
+type GiveCall = unsafe extern "C" fn(c_int, libc::uid_t, libc::gid_t) -> c_int;
+
+/// fchown(2) where the owner is another one. Root's SQLite gives each log to the database's owner whenever it opens one,
+/// which would change its ctime, and so be a change of the live machine, by reading alone.
+unsafe extern "C" fn give_what_is_not_given(file: c_int, uid: libc::uid_t, gid: libc::gid_t) -> c_int {
+    let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat(2) fills the buffer when it returns 0, and only then is it read; SQLite passes a file that it has open.
+    unsafe {
+        if libc::fstat(file, found.as_mut_ptr()) == 0 {
+            let found = found.assume_init();
+            if (found.st_uid, found.st_gid) == (uid, gid) {
+                return 0;
+            }
+        }
+        libc::fchown(file, uid, gid)
+    }
 }
 
 /// Takes a path as it is; SQLite's own would resolve the links in it.

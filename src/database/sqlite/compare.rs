@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Mode, OFlags};
 use updates_protocol::DeclaredPath;
 
+use super::details::Details;
 use super::dump::{copy, create, is_absent, is_unmoved, temporary_folder};
 use super::place::{PATIENCE, Place, prepare};
 use super::problem::Problem;
@@ -132,7 +133,7 @@ fn holds(place: &Place, dump: &Dump, access: &Access<'_>) -> Result<bool, Proble
     let folder = temporary_folder()?;
     let path = folder.path().join("copy");
     let file = create(&path)?;
-    copy(place, &path, access)?;
+    copy(place, &Details::of(place)?, &file, &path, access)?;
     let now = Dump::of(&file, dump.file.clone(), dump.details.clone()).at("read", &path)?;
     Ok(now.sha256 == dump.sha256)
 }

@@ -57,12 +57,21 @@ impl Details {
         Ok(Self { seen: seen(place)?, owner: place.ownership()?, parents: place.parents()?, began })
     }
 
+    /// Whether nobody was in the middle of anything: neither log nor journal, and a last change so long ago that another one
+    /// would have another time.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.seen[1..].iter().all(Option::is_none) && self.is_settled()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.seen.iter().flatten().all(|seen| !is_racy(seen.ctime, self.began))
+    }
+
     /// Whether nothing was written since: every file is the one that was seen, and was at rest then.
     ///
     /// Each commit writes to one of the three with write(2); what SQLite maps into memory for writing is the `-shm` alone.
     pub(super) fn is_unmoved(&self, place: &Place) -> Result<bool, PathError> {
-        let at_rest = self.seen.iter().flatten().all(|seen| !is_racy(seen.ctime, self.began));
-        Ok(at_rest && seen(place)? == self.seen)
+        Ok(self.is_settled() && seen(place)? == self.seen)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading a database: one snapshot, page by page, into a file of the slot.
 //!
-//! Writers in WAL mode go on meanwhile; in rollback mode they wait, because a copy that starts over with each commit would
+//! A database at rest is read without a lock, and that nothing moved meanwhile is what makes the copy good. Otherwise
+//! writers in WAL mode go on meanwhile; in rollback mode they wait, because a copy that starts over with each commit would
 //! never end beside a busy one. Dumps of equal content are equal byte for byte, which is how content is compared.
 
 use std::fs::File;
@@ -63,7 +64,7 @@ fn take(
     let name = format!("db_{number}.sqlite");
     let path = directory.join(&name);
     let file = create(&path)?;
-    copy(&place, &path, access)?;
+    copy(&place, &details, &file, &path, access)?;
     check(directory, &name)?;
     let dump = Dump::of(&file, name, saved::Details::Sqlite(details)).at("read", &path)?;
     Ok(Some(dump))
@@ -101,14 +102,33 @@ pub(super) fn create(path: &Path) -> Result<File, Problem> {
     Ok(File::from(openat(CWD, path, flags, Mode::from_raw_mode(0o600)).at("create", path)?))
 }
 
-/// Copies the live database into the empty file at `target`.
-pub(super) fn copy(place: &Place, target: &Path, access: &Access<'_>) -> Result<(), Problem> {
+/// Copies the live database, of which `before` was just taken down, into the empty file at `target`.
+pub(super) fn copy(
+    place: &Place,
+    before: &Details,
+    file: &File,
+    target: &Path,
+    access: &Access<'_>,
+) -> Result<(), Problem> {
+    place.require_plain()?;
     let patience = PATIENCE.min(access.timeout);
+    if before.is_at_rest() {
+        // Unlocked, so that neither a writer waits nor a file comes and goes beside the database.
+        let copied = place.connect_at_rest().and_then(|source| copy_pages(&source, target, patience, access));
+        if before.is_unmoved(place)? {
+            return copied;
+        }
+        file.set_len(0).at("empty", target)?;
+    }
     let aside = Aside::of(place)?;
     let source = match &aside {
         Some(aside) => aside.connect(patience)?,
         None => place.connect(patience, true)?,
     };
+    copy_pages(&source, target, patience, access)
+}
+
+fn copy_pages(source: &Connection, target: &Path, patience: Duration, access: &Access<'_>) -> Result<(), Problem> {
     let failed = |error| Problem::sqlite(error, patience.as_secs());
     // Asks for no schema, which may be anything, and begins the snapshot that all pages come from.
     source.execute_batch("BEGIN").map_err(failed)?;
@@ -119,7 +139,7 @@ pub(super) fn copy(place: &Place, target: &Path, access: &Access<'_>) -> Result<
     // A dump that is not finished is thrown away, and a finished one is synced with its slot.
     written.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(Problem::Sqlite)?;
     let began = Instant::now();
-    let backup = Backup::new(&source, &mut written).map_err(failed)?;
+    let backup = Backup::new(source, &mut written).map_err(failed)?;
     loop {
         match backup.step(PAGES).map_err(failed)? {
             StepResult::Done => return Ok(()),

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -134,6 +135,18 @@ impl Place {
         Ok(connection)
     }
 
+    /// Opens the database as a file that nobody writes to. The caller has seen to that, and sees whether it was true.
+    pub fn connect_at_rest(&self) -> Result<Connection, Problem> {
+        if !beneath::register() {
+            return Err(Problem::Unsupported);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let uri = format!("file:{}?immutable=1", escaped(&beneath::path(&self.directory, &self.name)));
+        let connection = Connection::open_with_flags_and_vfs(uri, flags, beneath::NAME).map_err(Problem::Sqlite)?;
+        prepare(&connection, PATIENCE).map_err(Problem::Sqlite)?;
+        Ok(connection)
+    }
+
     /// Makes names and removals durable.
     pub fn sync(&self) -> Result<(), PathError> {
         let directory = rustix::fs::openat(
@@ -152,4 +165,11 @@ pub(super) fn prepare(connection: &Connection, patience: Duration) -> rusqlite::
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(())
+}
+
+/// A path in a URI: every byte that could mean something there as its number; see <https://www.sqlite.org/uri.html>.
+fn escaped(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let bytes = path.as_os_str().as_bytes().iter();
+    bytes.map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
