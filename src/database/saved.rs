@@ -38,7 +38,7 @@ pub struct Dump {
 #[serde(rename_all = "snake_case")]
 pub enum Details {
     /// Of an SQLite file.
-    Sqlite(sqlite::Details),
+    Sqlite(Box<sqlite::Details>),
     /// Of a PostgreSQL database.
     Postgresql(postgresql::Details),
     /// Of a MySQL or MariaDB database.

@@ -2,3 +2,4 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test; clippy knows only test functions themselves")]
 
 mod sqlite;
+mod sqlite_model;

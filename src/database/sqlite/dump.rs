@@ -66,7 +66,7 @@ fn take(
     let file = create(&path)?;
     copy(&place, &details, &file, &path, access)?;
     check(directory, &name)?;
-    let dump = Dump::of(&file, name, saved::Details::Sqlite(details)).at("read", &path)?;
+    let dump = Dump::of(&file, name, saved::Details::Sqlite(Box::new(details))).at("read", &path)?;
     Ok(Some(dump))
 }
 
