@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test; clippy knows only test functions themselves")]
 
 mod sqlite;
+mod sqlite_ground;
 mod sqlite_model;
