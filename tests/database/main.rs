@@ -3,4 +3,5 @@
 
 mod sqlite;
 mod sqlite_ground;
+mod sqlite_kill;
 mod sqlite_model;
