@@ -5,6 +5,8 @@
 mod child;
 #[path = "state/coverage.rs"]
 mod coverage;
+#[path = "state/databases.rs"]
+mod databases;
 #[path = "state/disk.rs"]
 mod disk;
 #[cfg(target_arch = "x86_64")]

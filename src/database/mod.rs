@@ -51,7 +51,7 @@ pub fn verify(saved: &SavedDatabase, directory: &Path) -> Result<(), DatabaseErr
     saved.verify_content(directory)?;
     match (&saved.database, &saved.dump) {
         (_, None) => Ok(()),
-        (Database::Sqlite { .. }, Some(dump)) => sqlite::verify(dump, directory),
+        (Database::Sqlite { database }, Some(dump)) => sqlite::verify(database, dump, directory),
         (Database::Postgresql(server), Some(dump)) => postgresql::verify(server, dump, directory),
         (Database::Mysql(server), Some(dump)) => mysql::verify(server, dump, directory),
     }
@@ -61,7 +61,7 @@ pub fn verify(saved: &SavedDatabase, directory: &Path) -> Result<(), DatabaseErr
 /// roles and extensions that the dump needs are there.
 pub fn require_restore(saved: &SavedDatabase, directory: &Path, access: &Access<'_>) -> Result<(), DatabaseError> {
     match (&saved.database, &saved.dump) {
-        (Database::Sqlite { database }, _) => sqlite::require(database, access),
+        (Database::Sqlite { database }, _) => sqlite::require_restore(database, access),
         (Database::Postgresql(server), Some(dump)) => postgresql::require_restore(server, dump, directory, access),
         (Database::Mysql(server), Some(dump)) => mysql::require_restore(server, dump, directory, access),
         (Database::Postgresql(_) | Database::Mysql(_), None) => Ok(()),
@@ -84,12 +84,28 @@ pub fn restore(saved: &SavedDatabase, directory: &Path, access: &Access<'_>) -> 
 /// Whether a database is what its dump says; `None` where only a restore would tell.
 pub fn is_as_saved(
     saved: &SavedDatabase,
-    directory: &Path,
+    _directory: &Path,
     access: &Access<'_>,
 ) -> Result<Option<bool>, DatabaseError> {
     match &saved.database {
-        Database::Sqlite { database } => sqlite::is_as_saved(database, saved.dump.as_ref(), directory, access),
+        Database::Sqlite { database } => Ok(sqlite::is_as_saved(database, saved.dump.as_ref(), access)),
         Database::Postgresql(_) | Database::Mysql(_) => Ok(None),
+    }
+}
+
+/// Whether nothing was written to a database since it was saved, by a look that does not open it. Only SQLite can say so.
+pub fn is_unmoved(saved: &SavedDatabase, access: &Access<'_>) -> bool {
+    match &saved.database {
+        Database::Sqlite { database } => sqlite::is_unmoved(database, saved.dump.as_ref(), access),
+        Database::Postgresql(_) | Database::Mysql(_) => false,
+    }
+}
+
+/// About how many bytes a dump will take; 0 where only the dump itself would tell.
+pub fn estimate(database: &Database, access: &Access<'_>) -> u64 {
+    match database {
+        Database::Sqlite { database } => sqlite::estimate(database, access),
+        Database::Postgresql(_) | Database::Mysql(_) => 0,
     }
 }
 

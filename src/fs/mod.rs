@@ -18,4 +18,4 @@ pub use node::{Node, Xattrs};
 pub use owner::give;
 pub use remove::{remove_all, remove_all_at};
 pub use root::{Cursor, Root, is_absence, list};
-pub use status::{Flags, Kind, Status, Time};
+pub use status::{Flags, Kind, Status, Time, is_racy};

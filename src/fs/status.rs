@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags, StatxTimestamp, makedev, statx};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// A moment by a file system's clock, written as `[seconds, nanoseconds]` since the epoch.
@@ -141,10 +142,38 @@ impl Status {
     }
 }
 
+/// Whether an inode changed so shortly before `began` that a further change could carry the same ctime.
+///
+/// File systems stamp with the kernel's coarse clock, which ticks every 1 to 10 ms; ones that keep whole seconds show
+/// no nanoseconds, and FAT keeps every other second. A ctime in the future is racy too, so a clock that was set back
+/// costs a reading and never a change.
+pub fn is_racy(ctime: Time, began: Time) -> bool {
+    const TICK: u32 = 20_000_000;
+    const SECOND: u32 = 1_000_000_000;
+    let mut settled = ctime;
+    if ctime.nanoseconds == 0 {
+        settled.seconds = settled.seconds.saturating_add(2);
+    }
+    settled.nanoseconds += TICK;
+    if settled.nanoseconds >= SECOND {
+        settled.nanoseconds -= SECOND;
+        settled.seconds = settled.seconds.saturating_add(1);
+    }
+    settled >= began
+}
+
 impl Flags {
     /// Whether one of them forbids changes.
     pub fn forbid_changes(self) -> bool {
         self.immutable || self.append
+    }
+}
+
+impl Time {
+    /// Now, by the kernel's coarse clock that file systems stamp with: a comparison with a ctime means something.
+    pub fn now() -> Time {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Time { seconds: now.tv_sec, nanoseconds: u32::try_from(now.tv_nsec).unwrap_or(0) }
     }
 }
 
@@ -169,4 +198,20 @@ impl From<Time> for (i64, u32) {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // faults: 24 50
+    #[test]
+    fn a_change_just_before_the_backup_or_in_the_future_is_racy() {
+        let time = |seconds, nanoseconds| Time { seconds, nanoseconds };
+        assert!(!is_racy(time(10, 5), time(10, 30_000_000)));
+        assert!(is_racy(time(10, 5), time(10, 10_000_000)));
+        assert!(is_racy(time(10, 999_000_000), time(11, 1)));
+        assert!(is_racy(time(10, 0), time(11, 900_000_000)), "a clock of whole seconds");
+        assert!(is_racy(time(99, 5), time(10, 0)), "a clock that went back");
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{self, Bytes};
-use crate::fs::{Content, Flags, Kind, Status, Time, Xattrs};
+use crate::fs::{Content, Flags, Kind, Status, Time, Xattrs, is_racy};
 
 /// One path of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,26 +148,6 @@ impl SavedNode {
     }
 }
 
-/// Whether an inode changed so shortly before `began` that a further change could carry the same ctime.
-///
-/// File systems stamp with the kernel's coarse clock, which ticks every 1 to 10 ms; ones that keep whole seconds show
-/// no nanoseconds, and FAT keeps every other second. A ctime in the future is racy too, so a clock that was set back
-/// costs a reading and never a change.
-pub(super) fn is_racy(ctime: Time, began: Time) -> bool {
-    const TICK: u32 = 20_000_000;
-    const SECOND: u32 = 1_000_000_000;
-    let mut settled = ctime;
-    if ctime.nanoseconds == 0 {
-        settled.seconds = settled.seconds.saturating_add(2);
-    }
-    settled.nanoseconds += TICK;
-    if settled.nanoseconds >= SECOND {
-        settled.nanoseconds -= SECOND;
-        settled.seconds = settled.seconds.saturating_add(1);
-    }
-    settled >= began
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn has_no_flags(flags: &Flags) -> bool {
     *flags == Flags::default()
@@ -187,21 +167,5 @@ mod octal {
             .ok()
             .filter(|mode| *mode <= 0o7777)
             .ok_or_else(|| D::Error::custom("a mode is four octal digits"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // faults: 24 50
-    #[test]
-    fn a_change_just_before_the_backup_or_in_the_future_is_racy() {
-        let time = |seconds, nanoseconds| Time { seconds, nanoseconds };
-        assert!(!is_racy(time(10, 5), time(10, 30_000_000)));
-        assert!(is_racy(time(10, 5), time(10, 10_000_000)));
-        assert!(is_racy(time(10, 999_000_000), time(11, 1)));
-        assert!(is_racy(time(10, 0), time(11, 900_000_000)), "a clock of whole seconds");
-        assert!(is_racy(time(99, 5), time(10, 0)), "a clock that went back");
     }
 }

@@ -12,11 +12,12 @@ use updates_protocol::DeclaredPath;
 
 use super::backup::{Backup, machine_root};
 use super::bytes::Bytes;
-use super::entry::{Attributes, Entry, is_racy};
+use super::entry::{Attributes, Entry};
 use super::error::StateError;
 use super::survey::{Found, TRIES, Territory, What};
 use crate::config::Machine;
-use crate::fs::{self, IoContext, Kind, Node, Root, Status, Time};
+use crate::database;
+use crate::fs::{self, IoContext, Kind, Node, Root, Status, Time, is_racy};
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
@@ -66,6 +67,19 @@ impl Backup {
             let saved =
                 saved.filter(|entry| is_same_owners(entry, &status)).and_then(|entry| entry.attributes.as_ref());
             if let Some(privilege) = gained(root, &path, &status, saved)? {
+                return Ok(Some(Gained { path, privilege }));
+            }
+        }
+        // What the walk leaves out is saved as a database, and has no business with privileges at all.
+        let own = manifest.header.databases.iter().flat_map(|saved| database::own_files(&saved.database));
+        for path in own.map(|own| own.as_path().to_owned()) {
+            // Below a planted link lies what is not this module's.
+            let status = match root.status(&path) {
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => continue,
+                other => other.at("look at", &path)?,
+            };
+            let Some(status) = status.filter(|status| status.kind == Kind::File) else { continue };
+            if let Some(privilege) = gained(root, &path, &status, None)? {
                 return Ok(Some(Gained { path, privilege }));
             }
         }

@@ -7,7 +7,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::time::{ClockId, clock_gettime};
 use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
 use super::backup::{Backup, machine_root};
@@ -148,7 +147,7 @@ impl<'a> PendingBackup<'a> {
     }
 
     fn attempt(&self, live: &Live<'_>, root: &Root, territory: &Territory) -> Result<Sealed, StateError> {
-        let began = now();
+        let began = Time::now();
         let found = territory.survey(root, |_| true)?;
         let header = Header {
             format: FORMAT,
@@ -166,22 +165,22 @@ impl<'a> PendingBackup<'a> {
         // A former slot that can't be read is replaced; it is no use to anybody, and the live files are there.
         let former = self.store.load(&self.name).ok().flatten();
         let former = match former {
-            Some(backup) if self.beside.databases.is_empty() && says_the_same(backup.manifest(), &header, &found) => {
+            Some(backup)
+                if says_the_same(backup.manifest(), &header, &found)
+                    && self.beside.is_unmoved(live, &backup.manifest().header.databases) =>
+            {
                 return Ok(Sealed::Reused(backup));
             }
             other => other,
         };
-        if let Some(same) = self
-            .further
-            .iter()
-            .find(|slot| self.beside.databases.is_empty() && says_the_same(slot.manifest(), &header, &found))
-        {
+        let same = self.further.iter().find(|slot| {
+            says_the_same(slot.manifest(), &header, &found)
+                && self.beside.is_unmoved(live, &slot.manifest().header.databases)
+        });
+        if let Some(same) = same {
             return Ok(Sealed::Reused(same.clone()));
         }
-        let files = former.as_ref().and_then(|backup| backup.files().ok());
-        let former = former.as_ref().zip(files.as_ref());
-        let former = former.map(|(backup, files)| Former { manifest: backup.manifest(), files });
-        self.write(live, root, header, &found, former.as_ref())
+        self.write(live, root, header, found, former.as_ref())
     }
 
     fn write(
@@ -189,21 +188,26 @@ impl<'a> PendingBackup<'a> {
         live: &Live<'_>,
         root: &Root,
         mut header: Header,
-        found: &[Found],
-        former: Option<&Former<'_>>,
+        mut found: Vec<Found>,
+        slot: Option<&Backup>,
     ) -> Result<Sealed, StateError> {
+        let files = slot.and_then(|backup| backup.files().ok());
+        let former = slot.zip(files.as_ref());
+        let former = former.map(|(backup, files)| Former { manifest: backup.manifest(), files });
+        let former = former.as_ref();
         let places = Places::new(self.store.root(), &self.name);
-        let copies = self.require_space(found, former)?;
-        if copies > MANY {
-            sync_live(root, found)?;
-        }
+        let copies = self.require_space(&found, former, self.beside.estimate(live, slot))?;
         let staging = Staging::create(&places)?;
+        header.databases = self.beside.dump(live, &staging.path(), slot)?;
+        self.look_again(root, &mut found)?;
+        if copies > MANY {
+            sync_live(root, &found)?;
+        }
         let mut saver = Saver::new(root, former, &staging, copies <= MANY);
-        for found in found {
+        for found in &found {
             saver.save(found)?;
         }
         let (entries, written) = (saver.entries, saver.written);
-        header.databases = self.beside.dump(live, &staging.path())?;
         if !header.services.is_empty() {
             let path = staging.path().join(SERVICES);
             let text = beside::services_file(&header.services).map_err(std::io::Error::from);
@@ -218,9 +222,27 @@ impl<'a> PendingBackup<'a> {
         Ok(Sealed::Written(backup))
     }
 
-    /// Counts what has to be copied and asks for its space before anything is written.
-    fn require_space(&self, found: &[Found], former: Option<&Former<'_>>) -> Result<usize, StateError> {
-        let (mut need, mut inodes, mut copies) = (0u64, 4u64, 0);
+    /// Takes the status of directories that hold databases once more: whoever reads one may make and remove files beside
+    /// it, and the next backup would otherwise find these directories changed.
+    fn look_again(&self, root: &Root, found: &mut [Found]) -> Result<(), StateError> {
+        let own: Vec<_> = self.beside.databases.iter().flat_map(database::own_files).collect();
+        for Found { path, what } in found {
+            let holds = own.iter().any(|own| own.as_path().parent() == Some(path.as_path()));
+            if let What::Inode(status) = what
+                && holds
+            {
+                match root.status(path).at("look at", path)? {
+                    Some(now) if (now.inode, now.kind) == (status.inode, status.kind) => *status = now,
+                    _ => return Err(StateError::Vanishing(path.clone())),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what has to be copied and asks for its space before anything is written. `beside` is what databases take.
+    fn require_space(&self, found: &[Found], former: Option<&Former<'_>>, beside: u64) -> Result<usize, StateError> {
+        let (mut need, mut inodes, mut copies) = (beside, 4u64 + self.beside.databases.len() as u64, 0);
         for Found { path, what } in found {
             let What::Inode(status) = what else { continue };
             // The manifest's line, with room.
@@ -266,13 +288,12 @@ fn says_the_same(former: &Manifest, header: &Header, found: &[Found]) -> bool {
         left_out,
         parents,
         services,
-        databases,
+        // The caller asks the databases themselves.
+        databases: _,
     } = &former.header;
     (format, module, owner, description) == (&header.format, &header.module, &header.owner, &header.description)
         && (paths, left_out, parents) == (&header.paths, &header.left_out, &header.parents)
         && *services == header.services
-        // What a database holds is told by dumping it.
-        && databases.is_empty()
         && former.entries.len() == found.len()
         && former.entries.iter().zip(found).all(|(entry, found)| {
             entry.path == found.path
@@ -296,10 +317,4 @@ fn sync_live(root: &Root, found: &[Found]) -> Result<(), StateError> {
         }
     }
     Ok(())
-}
-
-/// The clock that file systems stamp with, so that a comparison with a ctime means something.
-fn now() -> Time {
-    let now = clock_gettime(ClockId::RealtimeCoarse);
-    Time { seconds: now.tv_sec, nanoseconds: u32::try_from(now.tv_nsec).unwrap_or(0) }
 }

@@ -143,6 +143,8 @@ struct Comparison<'a> {
     live: HashMap<PathBuf, What>,
     extra: Vec<PathBuf>,
     names: HashMap<(u64, u64), Names>,
+    /// Directories where databases come and go with files of their own, so that a time says nothing.
+    holders: HashSet<PathBuf>,
 }
 
 impl<'a> Comparison<'a> {
@@ -169,7 +171,7 @@ impl<'a> Comparison<'a> {
             live.insert(path, what);
         }
         extra.extend(leftovers(backup, root)?);
-        Ok(Self { backup, root, live, extra, names })
+        Ok(Self { backup, root, live, extra, names, holders: backup.holders() })
     }
 
     fn differences(self) -> Result<Vec<Difference>, StateError> {
@@ -239,7 +241,11 @@ impl<'a> Comparison<'a> {
             return Ok(Some(Change::Content));
         }
         let xattrs = node.xattrs().at("read the attributes of", &entry.path)?;
-        Ok(differs(attributes, &Attributes::new(status, xattrs), status.kind).then_some(Change::Attributes))
+        let mut live = Attributes::new(status, xattrs);
+        if self.holders.contains(&entry.path) {
+            live.mtime = attributes.mtime;
+        }
+        Ok(differs(attributes, &live, status.kind).then_some(Change::Attributes))
     }
 
     fn has_other_content(

@@ -81,7 +81,8 @@ impl RestorePlan<'_> {
             work.remove_empty(&path);
         }
         work.settle();
-        let (steps, problems) = beside.after_files(&self.databases);
+        let (steps, problems) = beside.after_files(&self.databases, work.total == 0);
+        work.settle_holders();
         work.restored.steps = steps;
         work.total += problems.len();
         work.failures.extend(problems);
@@ -259,7 +260,10 @@ impl Restorer<'_> {
 
     fn remove(&mut self, path: &Path) -> Result<(), PathError> {
         let header = &self.plan.backup.manifest().header;
-        if header.left_out.iter().any(|out| out.as_path().starts_with(path)) {
+        // A database that was not there goes with the folder that came for it.
+        let absent = self.plan.backup.absent_databases();
+        let mut kept = header.left_out.iter().filter(|out| !absent.contains(out));
+        if kept.any(|out| out.as_path().starts_with(path)) {
             return Err(rustix::io::Errno::BUSY).at("remove", path);
         }
         remove_all(self.root, path).at("remove", path)
@@ -317,6 +321,32 @@ impl Restorer<'_> {
             self.fail(error);
         }
         self.restored.changed.sort_unstable();
+    }
+
+    /// Gives directories that hold databases their times again, which the work on those has changed.
+    fn settle_holders(&mut self) {
+        if self.plan.databases.is_empty() {
+            return;
+        }
+        for path in self.plan.backup.holders() {
+            let attributes = self.plan.entry(&path).filter(|entry| entry.node == SavedNode::Directory);
+            let Some(attributes) = attributes.and_then(|entry| entry.attributes.as_ref()) else { continue };
+            let node = self.root.parent(&path).and_then(|(directory, name)| Node::open(directory, name));
+            let settled = node.and_then(|node| match node.status()? {
+                status if status.kind == Kind::Directory && status.mtime != attributes.mtime => {
+                    node.set_times(status.atime, attributes.mtime)
+                }
+                _ => Ok(()),
+            });
+            match settled {
+                Err(error) if is_absence(&error) => {}
+                other => {
+                    if let Err(error) = other.at("set the times of", &path) {
+                        self.fail(error);
+                    }
+                }
+            }
+        }
     }
 
     fn note(&mut self, path: &Path, done: Result<(), PathError>) {

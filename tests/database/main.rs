@@ -9,3 +9,7 @@ mod postgresql;
 mod postgresql_faults;
 mod postgresql_server;
 mod server;
+mod sqlite;
+mod sqlite_ground;
+mod sqlite_kill;
+mod sqlite_model;

@@ -99,6 +99,19 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Gives every file of a tree a change time that lies safely before the next backup, by the file system's own clock.
+pub fn settle(ground: &Ground) {
+    let probe = ground.folder.path().join("probe");
+    let ctime = |path: &Path| fs::metadata(path).map(|m| (m.ctime(), m.ctime_nsec())).unwrap();
+    fs::write(&probe, "").unwrap();
+    let start = ctime(&probe);
+    let ticks = |(seconds, nanoseconds): (i64, i64)| seconds * 1_000_000_000 + nanoseconds;
+    while ticks(ctime(&probe)) - ticks(start) < 30_000_000 {
+        fs::write(&probe, "").unwrap();
+        std::thread::yield_now();
+    }
+}
+
 /// Everything about a tree but access and inode times, as text by path.
 pub fn observe(top: &Path) -> BTreeMap<PathBuf, String> {
     let mut seen = BTreeMap::new();

@@ -7,20 +7,7 @@ use std::process::Command;
 
 use updates::state::{Damage, RestoreError, Sealed, StateError, Store};
 
-use crate::ground::{Ground, is_root, name};
-
-/// Gives every file of a tree a change time that lies safely before the next backup, by the file system's own clock.
-fn settle(ground: &Ground) {
-    let probe = ground.folder.path().join("probe");
-    let ctime = |path: &std::path::Path| fs::metadata(path).map(|m| (m.ctime(), m.ctime_nsec())).unwrap();
-    fs::write(&probe, "").unwrap();
-    let start = ctime(&probe);
-    let ticks = |(seconds, nanoseconds): (i64, i64)| seconds * 1_000_000_000 + nanoseconds;
-    while ticks(ctime(&probe)) - ticks(start) < 30_000_000 {
-        fs::write(&probe, "").unwrap();
-        std::thread::yield_now();
-    }
-}
+use crate::ground::{Ground, is_root, name, settle};
 
 #[test]
 fn an_unchanged_tree_keeps_its_slot_untouched() {
