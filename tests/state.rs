@@ -9,5 +9,7 @@ mod ground;
 mod kill;
 #[path = "state/model.rs"]
 mod model;
+#[path = "state/services.rs"]
+mod services;
 #[path = "state/slots.rs"]
 mod slots;
