@@ -4,9 +4,9 @@ use std::fmt;
 
 use updates_protocol::UnitName;
 
-use super::UnitState;
 use super::unit_state::{Look, Running};
 use super::way_back::Pair;
+use super::{ServiceError, UnitState};
 
 /// One unit that is not as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +34,13 @@ impl fmt::Display for UnitDifference {
     }
 }
 
-/// What is not as it was at the end, and is a problem.
-pub(super) fn in_words(pair: &Pair<'_>, look: &Look) -> Vec<String> {
+/// What is not as it was at the end, and is a problem. `error` is what the last step with the unit ended with.
+pub(super) fn in_words(pair: &Pair<'_>, look: &Look, error: Option<&ServiceError>) -> Vec<String> {
     let (unit, saved, now) = (pair.unit.with_suffix(), pair.saved, &pair.now);
     let mut found = Vec::new();
-    let runs = if pair.forced { now.is_up() } else { pair.runs_as_saved() };
+    // One that is still starting counts as running, unless that was not heard the end of.
+    let hangs = error.is_some() && saved.is_active() && !now.is_active();
+    let runs = if pair.forced { now.is_up() } else { pair.runs_as_saved() && !hangs };
     if !runs {
         let was = if pair.forced { "was to be started" } else { &format!("was {}", saved.active) };
         let reason = match look.result.as_str() {
@@ -50,6 +52,9 @@ pub(super) fn in_words(pair: &Pair<'_>, look: &Look) -> Vec<String> {
     }
     if !pair.is_installed_as_saved() {
         found.push(format!("{unit} was {} and is {}", installed(saved), installed(now)));
+    }
+    if let Some(error) = error {
+        found.iter_mut().for_each(|problem| *problem = format!("{problem}: {error}"));
     }
     found
 }

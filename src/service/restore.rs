@@ -70,7 +70,8 @@ impl<'a> UnitRestore<'a> {
     /// What will be done, if each step does what it should: `disturbed` as for [`UnitRestore::stop`], `forced_start` as
     /// for [`UnitRestore::begin`].
     pub fn steps(&self, disturbed: bool, forced_start: bool) -> Vec<UnitStep> {
-        way_back::predict(pairs(self.saved, &self.now, forced_start), disturbed)
+        let steps = way_back::predict(pairs(self.saved, &self.now, forced_start), disturbed);
+        steps.into_iter().map(|step| step.in_order(&self.now)).collect()
     }
 
     /// Before files and databases come back: stops what runs, where `disturbed` says that something below it will change
@@ -120,13 +121,9 @@ impl<'a> UnitRestore<'a> {
         for pair in pairs(self.saved, &self.now, self.forced_start) {
             let Some(look) = self.now.get(pair.unit) else { continue };
             self.done.extend(remarks(&pair, self.forced_start));
-            for problem in in_words(&pair, look) {
-                let of_it = |(step, _): &&(UnitStep, ServiceError)| step.units.contains(pair.unit);
-                self.problems.push(match self.failed.iter().rev().find(of_it) {
-                    Some((_, error)) => format!("{problem}: {error}"),
-                    None => problem,
-                });
-            }
+            let of_it = |(step, _): &&(UnitStep, ServiceError)| step.units.contains(pair.unit);
+            let error = self.failed.iter().rev().find(of_it).map(|(_, error)| error);
+            self.problems.extend(in_words(&pair, look, error));
         }
         (self.done, self.problems)
     }
@@ -143,7 +140,7 @@ impl<'a> UnitRestore<'a> {
             let size = if alone { 1 } else { units.len().max(1) };
             for units in units.chunks(size) {
                 any = true;
-                self.take_one(UnitStep { action: action.clone(), units: units.to_vec() });
+                self.take_one(UnitStep { action: action.clone(), units: units.to_vec() }.in_order(&self.now));
             }
         }
         any

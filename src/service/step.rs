@@ -1,12 +1,14 @@
 //! One step back of units: one call of systemctl for all units that it is the same for, as a value that can be printed
 //! before it is taken.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
 use updates_protocol::UnitName;
 
 use super::call::{Bounds, call};
+use super::unit_state::Look;
 use super::{ServiceError, Systemd};
 
 /// What is done with units on the way back; see systemctl(1).
@@ -93,6 +95,41 @@ impl fmt::Display for UnitStep {
         }
         if runtime { f.write_str(" until the next boot") } else { Ok(()) }
     }
+}
+
+impl UnitStep {
+    /// Puts the units into the order in which systemd is to hear of them. It takes them one after the other, and begins
+    /// with the first before it knows of the second: only what it knows of already can be waited for.
+    pub(super) fn in_order(mut self, now: &BTreeMap<UnitName, Look>) -> Self {
+        let after = |unit: &UnitName, other: &UnitName| {
+            now.get(unit).is_some_and(|look| look.after.contains(&other.with_suffix()))
+        };
+        let stopping = self.action == UnitAction::Stop;
+        let waits = |unit: &UnitName, other: &UnitName| if stopping { after(other, unit) } else { after(unit, other) };
+        let mut sorted = Vec::new();
+        for unit in &self.units {
+            visit(unit, &self.units, &waits, &mut BTreeSet::new(), &mut sorted);
+        }
+        self.units = sorted;
+        self
+    }
+}
+
+/// Adds what `unit` waits for, then itself. A circle, which systemd breaks up as well, is cut where it is met.
+fn visit(
+    unit: &UnitName,
+    units: &[UnitName],
+    waits: &impl Fn(&UnitName, &UnitName) -> bool,
+    seen: &mut BTreeSet<UnitName>,
+    sorted: &mut Vec<UnitName>,
+) {
+    if sorted.contains(unit) || !seen.insert(unit.clone()) {
+        return;
+    }
+    for other in units.iter().filter(|other| waits(unit, other)) {
+        visit(other, units, waits, seen, sorted);
+    }
+    sorted.push(unit.clone());
 }
 
 impl Systemd {

@@ -120,13 +120,15 @@ pub(super) struct Look {
     pub result: String,
     /// `Job`: whether systemd is about to start or stop it.
     pub has_job: bool,
+    /// `After`: full names of what is started before it, and stopped after it.
+    pub after: Vec<String>,
     /// `NeedDaemonReload`: whether its files are other ones than those that were read; `None` where that is not told.
     pub needs_reload: Option<bool>,
 }
 
 /// What is asked for. The order is of no importance.
 pub(super) const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,InvocationID,FragmentPath,\
-     TriggeredBy,Type,RemainAfterExit,Result,Job,NeedDaemonReload";
+     TriggeredBy,Type,RemainAfterExit,Result,Job,NeedDaemonReload,After";
 
 /// Reads the output of `systemctl show` for several units: blocks of `Key=value` lines with empty lines between them, in
 /// the order of the units. `None` for a block that lacks a property that every answer has.
@@ -155,6 +157,7 @@ fn parse(block: &str) -> Option<Look> {
     Some(Look {
         state,
         result: optional("Result"),
+        after: optional("After").split_whitespace().map(str::to_owned).collect(),
         has_job: !matches!(optional("Job").as_str(), "" | "0"),
         needs_reload: property("NeedDaemonReload").map(|value| value == "yes"),
     })

@@ -1,7 +1,8 @@
 //! Which steps lead units from what they are to what they were. Pure: it looks at two states of each unit and asks nobody.
 //!
-//! The order is the point. Sockets, timers and paths go first and come last, since they start services. What is enabled
-//! by somebody's doing is disabled before files come back, as long as there is a unit file that says what to disable. A
+//! The order is the point. Sockets, timers and paths go before services, since they start them, and timers and paths come
+//! after; a socket comes before its service, since systemd starts none whose service runs already. What is enabled by
+//! somebody's doing is disabled before files come back, as long as there is a unit file that says what to disable. A
 //! mask goes before whatever it is in the way of, and comes last for the same reason.
 
 use std::collections::BTreeSet;
@@ -29,6 +30,15 @@ pub(super) struct Pair<'a> {
 impl Pair<'_> {
     pub fn is_wanted(&self) -> bool {
         self.forced || self.saved.is_up()
+    }
+
+    /// Whether it does not run and is to.
+    fn is_coming(&self) -> bool {
+        self.is_wanted() && !self.now.is_up() && !self.has_ended_by_itself()
+    }
+
+    fn is_started_by(&self, trigger: &UnitName) -> bool {
+        self.saved.triggered_by.iter().any(|unit| unit.with_suffix() == trigger.with_suffix())
     }
 
     /// Whether it ran to its end by itself since: what it was doing is done, and to do it again is not its state back.
@@ -70,7 +80,11 @@ impl Pair<'_> {
 pub(super) fn before(pairs: &[Pair<'_>], disturbed: bool) -> Vec<UnitStep> {
     let going = |pair: &&Pair<'_>| {
         let moves = pair.now.is_up() || pair.now.active == "deactivating";
-        let stays = pair.is_wanted() && !disturbed && !pair.now.was_restarted_since(pair.saved);
+        let stays = pair.is_wanted()
+            && !disturbed
+            && !pair.now.was_restarted_since(pair.saved)
+            // Its socket is to come back, and can't while it runs.
+            && !pairs.iter().any(|other| is_socket(other.unit) && other.is_coming() && pair.is_started_by(other.unit));
         moves && !stays && !pair.is_essential()
     };
     let stopping = pairs.iter().filter(going);
@@ -140,9 +154,10 @@ pub(super) fn start(pairs: &[Pair<'_>]) -> Vec<UnitStep> {
             steps.one(UnitAction::ResetFailed, pair.unit.clone());
         }
     }
-    let starting = pairs.iter().filter(|pair| pair.is_wanted() && !pair.now.is_up() && !pair.has_ended_by_itself());
-    let (triggers, others): (Vec<_>, Vec<_>) = starting.partition(|pair| is_trigger(pair.unit));
-    for group in [others, triggers] {
+    let coming = pairs.iter().filter(|pair| pair.is_coming());
+    let (sockets, others): (Vec<_>, Vec<_>) = coming.partition(|pair| is_socket(pair.unit));
+    let (triggers, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|pair| is_trigger(pair.unit));
+    for group in [sockets, others, triggers] {
         let mut some = Steps::default();
         for pair in group {
             let action = match pair.saved.active.as_str() {
@@ -201,6 +216,10 @@ pub(super) fn predict(mut pairs: Vec<Pair<'_>>, disturbed: bool) -> Vec<UnitStep
 fn is_trigger(unit: &UnitName) -> bool {
     let name = unit.with_suffix();
     [".socket", ".timer", ".path", ".automount"].iter().any(|suffix| name.ends_with(suffix))
+}
+
+fn is_socket(unit: &UnitName) -> bool {
+    unit.with_suffix().ends_with(".socket")
 }
 
 /// The unit file of one that is linked.
