@@ -57,7 +57,7 @@ impl Systemd {
     }
 
     /// As [`Systemd::states`], with the sockets, timers and paths that start one of these units: whoever stops a service
-    /// has to stop them before, and start them again.
+    /// has to stop them before, and start them again. A unit file that is linked is named by where it lies.
     pub fn states_with_triggers(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, UnitState>, ServiceError> {
         let mut states = self.states(units)?;
         let known: BTreeSet<String> = states.keys().map(UnitName::with_suffix).collect();
@@ -65,6 +65,15 @@ impl Systemd {
         let missing = triggers.into_iter().filter(|unit| !known.contains(&unit.with_suffix()));
         let triggers = self.states(&missing.cloned().collect::<Vec<_>>())?;
         states.extend(triggers);
+        // The link that makes a unit file known goes with `disable`, and only the file that it led to can make it again.
+        for state in states.values_mut() {
+            if let Ok(file) = std::fs::read_link(&state.fragment)
+                && file.is_absolute()
+                && file != Path::new("/dev/null")
+            {
+                state.fragment = file.display().to_string();
+            }
+        }
         Ok(states)
     }
 
