@@ -103,7 +103,9 @@ impl<'a> UnitRestore<'a> {
             }
         }
         for alone in [false, true] {
-            for steps in [way_back::unmask, way_back::install, way_back::start, way_back::mask] {
+            // Twice, since a mask in /etc hides one in /run.
+            let order = [way_back::unmask, way_back::unmask, way_back::install, way_back::start, way_back::mask];
+            for steps in order {
                 if self.take(steps(&self.pairs()), alone) && !self.look_again() {
                     return;
                 }
