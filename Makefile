@@ -4,6 +4,7 @@
 # make escape-comparison  the attempts to get out, under this sandbox and others; writes docs/protection.md
 # make fuzz     random input for whatever reads bytes from outside, FUZZ_SECONDS (60) for each target
 # make test-cgroup2   version 2 cgroup limits, in a virtual machine; `make setup-vm` installs what that needs
+# make test-systemd   services put back by a real systemd, in a container; `make setup-systemd` installs what that needs
 # make install  into PREFIX (default /usr/local), below DESTDIR
 
 PREFIX  ?= /usr/local
@@ -14,7 +15,7 @@ RELEASE := $(TARGET)/release
 # Where rustup puts cargo, for a shell that has not heard of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: all build setup setup-test setup-vm demo test test-cgroup2 bench escape-comparison fuzz install clean
+.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd bench escape-comparison fuzz install clean
 
 all: build
 
@@ -37,11 +38,17 @@ setup-vm:
 demo: build
 	@packaging/demo $(RELEASE)/updates
 
+setup-systemd:
+	@packaging/setup build systemd
+
 test: setup-test
 	@packaging/test
 
 test-cgroup2: setup-vm
 	@tests/vm/cgroup2
+
+test-systemd: setup-systemd
+	@tests/systemd/run
 
 # Everything is kept below target/; what a target finds is in target/fuzz/artifacts/.
 fuzz: setup

@@ -33,6 +33,8 @@ mod oddities;
 mod races;
 #[path = "state/scene.rs"]
 mod scene;
+#[path = "state/services.rs"]
+mod services;
 #[path = "state/slots.rs"]
 mod slots;
 // Registers and numbers of system calls are the machine's own; here are those of one.

@@ -7,17 +7,23 @@ use std::time::Duration;
 use updates_protocol::UnitName;
 
 use super::call::{Bounds, call};
-use super::unit_state::parse_blocks;
+use super::unit_state::{Look, PROPERTIES, parse_blocks};
 use super::{ServiceError, UnitState};
 
 /// How long systemctl may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long one step back may take, and all before or all after the files. systemd itself gives a unit 90 seconds to
+/// start, and as long to end before it kills it (systemd-system.conf(5)); asked a little longer, it says what happened.
+const STEP: Duration = Duration::from_secs(100);
+const PHASE: Duration = Duration::from_secs(300);
 
 /// The way to systemd.
 #[derive(Debug, Clone)]
 pub struct Systemd {
     program: PathBuf,
     timeout: Duration,
+    step: Duration,
+    phase: Duration,
     booted: PathBuf,
 }
 
@@ -25,12 +31,12 @@ impl Systemd {
     /// The systemd of this machine.
     pub fn system() -> Self {
         // What sd_booted(3) looks for.
-        Self { program: PathBuf::from("systemctl"), timeout: TIMEOUT, booted: PathBuf::from("/run/systemd/system") }
+        Self { booted: PathBuf::from("/run/systemd/system"), ..Self::new(PathBuf::from("systemctl")) }
     }
 
     /// A program that answers like systemctl, for machines that are none.
     pub fn new(program: PathBuf) -> Self {
-        Self { program, timeout: TIMEOUT, booted: PathBuf::from("/") }
+        Self { program, timeout: TIMEOUT, step: STEP, phase: PHASE, booted: PathBuf::from("/") }
     }
 
     /// Gives it another time to answer.
@@ -39,25 +45,71 @@ impl Systemd {
         Self { timeout, ..self }
     }
 
+    /// Gives each step back, and all before or all after the files together, other times than minutes.
+    #[must_use]
+    pub fn with_restore_timeouts(self, step: Duration, phase: Duration) -> Self {
+        Self { step, phase, ..self }
+    }
+
     /// The state of each unit, asked in one call. A unit that there is none of has the state that systemd gives it.
     pub fn states(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, UnitState>, ServiceError> {
+        Ok(self.look(units)?.into_iter().map(|(unit, look)| (unit, look.state)).collect())
+    }
+
+    /// As [`Systemd::states`], with the sockets, timers and paths that start one of these units: whoever stops a service
+    /// has to stop them before, and start them again. A unit file that is linked is named by where it lies.
+    pub fn states_with_triggers(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, UnitState>, ServiceError> {
+        let mut states = self.states(units)?;
+        let known: BTreeSet<String> = states.keys().map(UnitName::with_suffix).collect();
+        let triggers: BTreeSet<&UnitName> = states.values().flat_map(|state| &state.triggered_by).collect();
+        let missing = triggers.into_iter().filter(|unit| !known.contains(&unit.with_suffix()));
+        let triggers = self.states(&missing.cloned().collect::<Vec<_>>())?;
+        states.extend(triggers);
+        // The link that makes a unit file known goes with `disable`, and only the file that it led to can make it again.
+        for state in states.values_mut() {
+            if let Ok(file) = std::fs::read_link(&state.fragment)
+                && file.is_absolute()
+                && file != Path::new("/dev/null")
+            {
+                state.fragment = file.display().to_string();
+            }
+        }
+        Ok(states)
+    }
+
+    pub(super) fn look(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Look>, ServiceError> {
         let units: BTreeSet<&UnitName> = units.iter().collect();
         if units.is_empty() {
             return Ok(BTreeMap::new());
         }
         self.require_running()?;
         let names: Vec<String> = units.iter().map(|unit| unit.with_suffix()).collect();
-        let properties = "--property=Id,LoadState,ActiveState,SubState,UnitFileState";
-        let arguments = ["show", "--no-pager", properties, "--"].into_iter().chain(names.iter().map(String::as_str));
-        let bounds = Bounds { timeout: self.timeout, interrupt: None };
-        let text = call(&self.program, &arguments.collect::<Vec<_>>(), bounds)?;
-        // Answers come in the order of the questions; the `Id` of an alias is another name than the one asked for.
-        let states = parse_blocks(&text);
-        let found = states.iter().flatten().count();
-        if states.len() != units.len() || found != units.len() {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut looks = self.show(&names)?;
+        if looks.len() == 1 && names.len() > 1 {
+            // A configured program may know of one unit a call.
+            looks = Vec::new();
+            for name in &names {
+                looks.extend(self.show(&[name])?);
+            }
+        }
+        let found = looks.iter().flatten().count();
+        if looks.len() != units.len() || found != units.len() {
             return Err(ServiceError::Answer { program: self.program.clone(), asked: units.len(), found });
         }
-        Ok(units.into_iter().cloned().zip(states.into_iter().flatten()).collect())
+        // Answers come in the order of the questions; the `Id` of an alias is another name than the one asked for.
+        Ok(units.into_iter().cloned().zip(looks.into_iter().flatten()).collect())
+    }
+
+    fn show(&self, names: &[&str]) -> Result<Vec<Option<Look>>, ServiceError> {
+        let arguments: Vec<&str> = ["show", "--no-pager", PROPERTIES, "--"].iter().chain(names).copied().collect();
+        let bounds = Bounds { timeout: self.timeout, interrupt: None };
+        Ok(parse_blocks(&call(&self.program, &arguments, bounds)?))
+    }
+
+    /// How long a step back may take, and all of them before or after the files.
+    pub(super) fn restore_timeouts(&self) -> (Duration, Duration) {
+        (self.step, self.phase)
     }
 
     pub(super) fn program(&self) -> &Path {

@@ -16,7 +16,7 @@ use super::live::Live;
 use super::slot::{DATABASES, SERVICES};
 use crate::database::{self, DatabaseError, Dump, SavedDatabase};
 use crate::fs::{IoContext, Kind, Root, list};
-use crate::service::{SavedUnits, UnitDifference, UnitRestore};
+use crate::service::{SavedUnits, UNIT_FOLDERS, UnitDifference, UnitRestore, UnitStep};
 
 /// What is asked for beside files.
 #[derive(Debug, Clone, Default)]
@@ -34,11 +34,11 @@ impl Beside {
         Ok(())
     }
 
-    /// The units' states, asked in one call.
+    /// The units' states, and those of the sockets, timers and paths that start them.
     pub fn units(&self, live: &Live<'_>) -> Result<SavedUnits, StateError> {
         match live.systemd {
             _ if self.units.is_empty() => Ok(SavedUnits::new()),
-            Some(systemd) => Ok(systemd.states(&self.units)?),
+            Some(systemd) => Ok(systemd.states_with_triggers(&self.units)?),
             None => Err(StateError::NoSystemd),
         }
     }
@@ -183,6 +183,13 @@ impl Backup {
         })
     }
 
+    /// Whether unit files, or the links that enable them, may be among what is saved.
+    fn may_hold_unit_files(&self) -> bool {
+        let paths = self.manifest().header.paths.iter().map(|path| path.as_path());
+        let mut folders = paths.flat_map(|path| UNIT_FOLDERS.map(|folder| (path, Path::new(folder))));
+        folders.any(|(path, folder)| path.starts_with(folder) || folder.starts_with(path))
+    }
+
     /// Verifies what lies in the slot beside files.
     pub(super) fn verify_beside(&self) -> Result<(), StateError> {
         let damaged = |damage| StateError::Damaged { slot: self.path().to_owned(), damage };
@@ -211,6 +218,7 @@ pub(super) struct BesideRestore<'a> {
     backup: &'a Backup,
     live: Live<'a>,
     units: Option<UnitRestore<'a>>,
+    disturbed: bool,
 }
 
 impl<'a> BesideRestore<'a> {
@@ -225,12 +233,17 @@ impl<'a> BesideRestore<'a> {
             (false, Some(systemd)) => Some(UnitRestore::begin(systemd, &header.services, forced_start)?),
             (false, None) => return Err(StateError::NoSystemd),
         };
-        Ok(Self { backup, live, units })
+        Ok(Self { backup, live, units, disturbed: false })
     }
 
     /// Units that are not as they were.
     pub fn units(&self) -> Vec<UnitDifference> {
         self.units.as_ref().map(UnitRestore::differences).unwrap_or_default()
+    }
+
+    /// What will be done with units, if each step does what it should.
+    pub fn unit_steps(&self, disturbed: bool, forced_start: bool) -> Vec<UnitStep> {
+        self.units.as_ref().map(|units| units.steps(disturbed, forced_start)).unwrap_or_default()
     }
 
     /// Databases that are not as they were, or may not be.
@@ -246,6 +259,7 @@ impl<'a> BesideRestore<'a> {
 
     /// Before the files: `disturbed` says that something will be changed below the units.
     pub fn before_files(&mut self, disturbed: bool) {
+        self.disturbed = disturbed;
         if let Some(units) = &mut self.units {
             units.stop(disturbed);
         }
@@ -268,7 +282,7 @@ impl<'a> BesideRestore<'a> {
             }
         }
         if let Some(mut units) = self.units {
-            units.start();
+            units.start(self.disturbed && self.backup.may_hold_unit_files());
             let (steps, failed) = units.finish();
             done.extend(steps);
             problems.extend(failed.into_iter().map(RestoreProblem::Unit));

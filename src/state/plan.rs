@@ -15,7 +15,7 @@ use super::place::temporary;
 use super::survey::{Found, TRIES, Territory, What};
 use crate::database::SavedDatabase;
 use crate::fs::{self, IoContext, Kind, Node, Root, Status};
-use crate::service::UnitDifference;
+use crate::service::{UnitDifference, UnitStep};
 
 /// What it takes to make the declared paths what they were.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct RestorePlan<'a> {
     pub(super) live: Live<'a>,
     pub(super) differences: Vec<Difference>,
     pub(super) units: Vec<UnitDifference>,
+    unit_steps: Vec<UnitStep>,
+    forced_unit_steps: Vec<UnitStep>,
     pub(super) databases: Vec<&'a SavedDatabase>,
     pub(super) forced_start: bool,
 }
@@ -87,7 +89,18 @@ impl Backup {
         };
         let beside = BesideRestore::begin(self, live, false)?;
         let (units, databases) = (beside.units(), beside.databases()?);
-        Ok(RestorePlan { backup: self, live, differences, units, databases, forced_start: false })
+        let disturbed = !differences.is_empty() || !databases.is_empty();
+        let [unit_steps, forced_unit_steps] = [false, true].map(|forced| beside.unit_steps(disturbed, forced));
+        Ok(RestorePlan {
+            backup: self,
+            live,
+            differences,
+            units,
+            unit_steps,
+            forced_unit_steps,
+            databases,
+            forced_start: false,
+        })
     }
 
     /// Plans and applies: afterwards the declared paths are what they were.
@@ -112,12 +125,18 @@ impl<'a> RestorePlan<'a> {
         &self.units
     }
 
+    /// What will be done with units around the files, in order, if each step does what it should. Units that are as they
+    /// were are in it too, where they have to be stopped for the files below them.
+    pub fn unit_steps(&self) -> &[UnitStep] {
+        if self.forced_start { &self.forced_unit_steps } else { &self.unit_steps }
+    }
+
     /// Databases that are not as they were, or of which only a restore would tell.
     pub fn databases(&self) -> &[&'a SavedDatabase] {
         &self.databases
     }
 
-    /// Starts every saved unit afterwards, whether it ran then or not.
+    /// Starts every saved unit afterwards, whether it ran then or not, but for those that were masked or not there.
     pub fn with_forced_service_start(mut self) -> Self {
         self.forced_start = true;
         self
