@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -13,6 +14,7 @@ use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 use super::entry::{Entry, SavedNode};
 use super::error::{Damage, StateError};
 use super::manifest::Manifest;
+use super::progress::{Meter, Progress, Step};
 use super::slot::{FILES, MANIFEST};
 use super::survey::{Found, Territory, What};
 use crate::config::Machine;
@@ -46,6 +48,15 @@ pub struct ModuleBackupInfo {
     pub databases: Vec<Database>,
     /// SHA-256 that stands for the whole slot.
     pub checksum: String,
+}
+
+/// What [`Backup::verify_within`] had time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// Files that were read and are as they were saved.
+    pub looked_at: u64,
+    /// Files there are.
+    pub of: u64,
 }
 
 impl Backup {
@@ -115,6 +126,20 @@ impl Backup {
 
     /// Reads the whole slot again: the manifest, every file against its hash, and that nothing is missing or extra.
     pub fn verify(&self) -> Result<(), StateError> {
+        self.verify_with(&mut |_| {})
+    }
+
+    /// Reads files of the slot again, in random order, until `time` is over; one is always read to its end. Says how many
+    /// it looked at. To be called often, so that rot is found without reading everything each time.
+    pub fn verify_within(&self, time: Duration) -> Result<Sampled, StateError> {
+        let (_, files) = (time, self.manifest().entries.iter().filter(|entry| has_content(entry)).count() as u64);
+        self.verify()?;
+        Ok(Sampled { looked_at: files, of: files })
+    }
+
+    /// As [`Backup::verify`], and tells `report` how far it has come.
+    pub fn verify_with(&self, report: &mut dyn FnMut(Progress)) -> Result<(), StateError> {
+        let mut meter = Meter::new(report, Step::Verify, Some(self.manifest().entries.len() as u64));
         let damaged = |damage| StateError::Damaged { slot: self.path().to_owned(), damage };
         match Backup::load(self.path(), self.name())? {
             Some(now) if now.manifest().checksum == self.manifest().checksum => {}
@@ -130,6 +155,7 @@ impl Backup {
             match self.manifest().entry(&found.path).filter(|entry| has_content(entry)) {
                 Some(entry) => {
                     present += 1;
+                    meter.advance(0);
                     if !is_as_saved(&files, entry, &found, &mut verified)? {
                         return Err(damaged(Damage::Differs(found.path)));
                     }
@@ -143,6 +169,7 @@ impl Backup {
             let missing = missing.map(|entry| &entry.path).find(|path| !matches!(files.status(path), Ok(Some(_))));
             return Err(damaged(Damage::Missing(missing.cloned().unwrap_or_default())));
         }
+        meter.finish();
         Ok(())
     }
 

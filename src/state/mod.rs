@@ -17,13 +17,14 @@ mod note;
 mod pending;
 mod place;
 mod plan;
+mod progress;
 mod restore;
 mod save;
 mod slot;
 mod store;
 mod survey;
 
-pub use backup::{Backup, ModuleBackupInfo};
+pub use backup::{Backup, ModuleBackupInfo, Sampled};
 pub use bytes::Bytes;
 pub use entry::{Attributes, Entry, Identity, SavedNode};
 pub use error::{Damage, RestoreError, RestoreProblem, StateError};
@@ -33,6 +34,7 @@ pub use manifest::{FORMAT, Header, Manifest, Parent};
 pub use note::Note;
 pub use pending::{PendingBackup, Sealed};
 pub use plan::{Change, Difference, RestorePlan};
+pub use progress::{Progress, Step};
 pub use restore::Restored;
 pub use store::Store;
 

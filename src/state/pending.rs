@@ -3,6 +3,7 @@
 //! The former slot stays valid until the new one stands complete and durable in its place. Where nothing has changed
 //! since the former one, it is kept as it is and nothing is written.
 
+use std::fmt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use super::entry::SavedNode;
 use super::error::StateError;
 use super::live::Live;
 use super::manifest::{self, FORMAT, Header, Manifest};
+use super::progress::{Progress, Report};
 use super::save::{Former, MANY, Saver};
 use super::slot::{MANIFEST, Places, SERVICES, Staging};
 use super::store::Store;
@@ -23,7 +25,6 @@ use crate::database;
 use crate::fs::{IoContext, Kind, Root, Time};
 
 /// A backup that is not yet one. Dropped, it leaves nothing behind.
-#[derive(Debug)]
 #[must_use = "nothing is saved before it is sealed"]
 pub struct PendingBackup<'a> {
     store: &'a Store,
@@ -33,6 +34,16 @@ pub struct PendingBackup<'a> {
     paths: Vec<DeclaredPath>,
     left_out: Vec<DeclaredPath>,
     beside: Beside,
+    further: Vec<Backup>,
+    report: Box<Report<'a>>,
+}
+
+impl fmt::Debug for PendingBackup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = self.paths.iter().map(|path| path.as_path());
+        write!(f, "PendingBackup of {} by {}: ", self.name, self.owner)?;
+        f.debug_list().entries(paths).finish()
+    }
 }
 
 /// A slot that holds what is live now.
@@ -58,7 +69,8 @@ impl<'a> PendingBackup<'a> {
     pub(super) fn new(store: &'a Store, name: ModuleName, owner: ModuleName, description: &str) -> Self {
         let description = description.to_owned();
         let (paths, left_out, beside) = (Vec::new(), Vec::new(), Beside::default());
-        Self { store, name, owner, description, paths, left_out, beside }
+        let (further, report) = (Vec::new(), Box::new(|_: Progress| {}));
+        Self { store, name, owner, description, paths, left_out, beside, further, report }
     }
 
     /// Adds paths of the machine that modules see. Duplicates and nested paths are saved once; a path where nothing is
@@ -89,6 +101,19 @@ impl<'a> PendingBackup<'a> {
                 self.beside.databases.push(database);
             }
         }
+        self
+    }
+
+    /// Names a further slot, of this store or another one on its file system: content that is unchanged since is linked
+    /// from it as from the former slot. Where it says exactly what is live, it is what is returned, and nothing is written.
+    pub fn link_from(mut self, slot: &Backup) -> Self {
+        self.further.push(slot.clone());
+        self
+    }
+
+    /// Tells `report` how far it has come, at most some twenty times a second, from the thread that seals.
+    pub fn progress(mut self, report: impl FnMut(Progress) + 'a) -> Self {
+        self.report = Box::new(report);
         self
     }
 
@@ -138,6 +163,13 @@ impl<'a> PendingBackup<'a> {
             }
             other => other,
         };
+        if let Some(same) = self
+            .further
+            .iter()
+            .find(|slot| self.beside.databases.is_empty() && says_the_same(slot.manifest(), &header, &found))
+        {
+            return Ok(Sealed::Reused(same.clone()));
+        }
         let files = former.as_ref().and_then(|backup| backup.files().ok());
         let former = former.as_ref().zip(files.as_ref());
         let former = former.map(|(backup, files)| Former { manifest: backup.manifest(), files });

@@ -18,6 +18,7 @@ use super::error::{RestoreError, RestoreProblem, StateError};
 use super::manifest::Parent;
 use super::place::{Placer, put, set_attributes, temporary};
 use super::plan::{Change, Difference, RestorePlan, removals};
+use super::progress::Progress;
 use crate::fs::{Flags, IoContext, Kind, Node, PathError, Root, Status, is_absence, remove_all, remove_all_at};
 
 /// What a restore did.
@@ -39,12 +40,17 @@ impl RestorePlan<'_> {
     /// [`RestoreError::Refused`] before anything was changed; [`RestoreError::Incomplete`] after all that could be put
     /// back was put back.
     pub fn apply(self) -> Result<Restored, RestoreError> {
+        self.apply_with(&mut |_| {})
+    }
+
+    /// As [`RestorePlan::apply`], and tells `report` how far it has come: first the slot is verified, then put back.
+    pub fn apply_with(self, report: &mut dyn FnMut(Progress)) -> Result<Restored, RestoreError> {
         let gone = absent_parents(&self);
         if self.is_empty() && gone.is_empty() && !self.forced_start {
             return Ok(Restored::default());
         }
         let refused = |error: PathError| RestoreError::Refused(error.into());
-        self.backup.verify().map_err(RestoreError::Refused)?;
+        self.backup.verify_with(report).map_err(RestoreError::Refused)?;
         let mut beside =
             BesideRestore::begin(self.backup, self.live, self.forced_start).map_err(RestoreError::Refused)?;
         let disturbed = !self.differences.is_empty() || !gone.is_empty() || !self.databases.is_empty();
