@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::backup::Backup;
 use super::entry::SavedNode;
+use super::error::StateError;
 
 /// Something about a slot that a person should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,23 +30,26 @@ impl fmt::Display for Note {
 
 impl Backup {
     /// What was not saved, or will not come back entirely, in the order of the walk.
-    pub fn notes(&self) -> Vec<Note> {
-        let entries = &self.manifest().entries;
+    pub fn notes(&self) -> Result<Vec<Note>, StateError> {
         let mut inside: HashMap<u32, u32> = HashMap::new();
-        for entry in entries {
-            if let SavedNode::File { link_group: Some(group), .. } = entry.node {
+        for entry in self.entries()? {
+            if let SavedNode::File { link_group: Some(group), .. } = entry?.node {
                 *inside.entry(group).or_insert(0) += 1;
             }
         }
-        let notes = entries.iter().filter_map(|entry| match entry.node {
-            SavedNode::Mount => Some(Note::Mount(entry.path.clone())),
-            SavedNode::File { link_group: Some(group), .. }
-                if entry.seen.is_some_and(|seen| seen.links > inside.get(&group).copied().unwrap_or(0)) =>
-            {
-                Some(Note::LinkedOutside(entry.path.clone()))
+        let mut notes = Vec::new();
+        for entry in self.entries()? {
+            let entry = entry?;
+            match entry.node {
+                SavedNode::Mount => notes.push(Note::Mount(entry.path)),
+                SavedNode::File { link_group: Some(group), .. }
+                    if entry.seen.is_some_and(|seen| seen.links > inside.get(&group).copied().unwrap_or(0)) =>
+                {
+                    notes.push(Note::LinkedOutside(entry.path));
+                }
+                _ => {}
             }
-            _ => None,
-        });
-        notes.collect()
+        }
+        Ok(notes)
     }
 }

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use updates_protocol::ModuleName;
 
 use super::error::StateError;
+use super::save::Written;
 use crate::fs::{IoContext, PathError, Root, is_absence, list, remove_all_at, sync_directory};
 
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -23,9 +24,6 @@ pub(super) const FILES: &str = "files";
 pub(super) const DATABASES: &str = "databases";
 pub(super) const SERVICES: &str = "services.json";
 const SUFFIX: &str = "_backup";
-
-/// Up to how many files and directories are synced one by one; with more, one syncfs(2) is cheaper.
-const FEW: usize = 16;
 
 /// The places of one name in a store.
 #[derive(Debug, Clone)]
@@ -140,7 +138,7 @@ impl Staging {
     ///
     /// `written` are the files and directories below `files` that are new. An error leaves the former slot as it was;
     /// an error of fsync is final, because the kernel reports it once and would then call the next one a success.
-    pub fn publish(mut self, manifest: &File, written: &[PathBuf]) -> Result<(), StateError> {
+    pub fn publish(mut self, manifest: &File, written: &Written) -> Result<(), StateError> {
         let path = self.places.new_slot();
         manifest.sync_all().at("write", &path.join(MANIFEST))?;
         self.sync(written).at("write", &path)?;
@@ -182,12 +180,12 @@ impl Staging {
         Ok(())
     }
 
-    fn sync(&self, written: &[PathBuf]) -> io::Result<()> {
+    fn sync(&self, written: &Written) -> io::Result<()> {
         let files = self.files.readable(Path::new("/"))?;
-        if written.len() > FEW {
+        if written.more {
             return Ok(rustix::fs::syncfs(&files)?);
         }
-        for path in written {
+        for path in &written.paths {
             let (directory, name) = self.files.parent(path)?;
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             match openat(&directory, name, flags, Mode::empty()) {
