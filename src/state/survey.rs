@@ -72,6 +72,10 @@ impl Territory {
 
     /// The directories above the declared paths, as they are now.
     pub fn parents(&self, root: &Root) -> Result<Vec<Parent>, StateError> {
+        for declared in &self.paths {
+            // Where a link leads there, this error says what to declare instead.
+            status(root, declared.as_path())?;
+        }
         let mut above: Vec<PathBuf> = self.paths.iter().flat_map(|path| ancestors(path.as_path())).collect();
         above.sort_unstable();
         above.dedup();
