@@ -54,7 +54,7 @@ impl<'a, 'b> Meter<'a, 'b> {
         self.now.done += 1;
         self.now.bytes = self.now.bytes.saturating_add(bytes);
         // Asking the time costs less than a system call, and still more than a path that is only compared.
-        let due = self.now.done % 64 == 0 || bytes > 0;
+        let due = self.now.done.is_multiple_of(64) || bytes > 0;
         if due && self.last.is_none_or(|last| last.elapsed() >= PAUSE) {
             self.last = Some(Instant::now());
             (self.report)(self.now);

@@ -216,13 +216,11 @@ impl<'a> Order<'a> {
         let What::Inode(status) = &found.what else { return Ok(false) };
         let path = &found.path;
         match status.kind {
-            Kind::Directory => {
-                if path.parent().is_some() {
-                    self.make_room(path)?;
-                    let (directory, name) = self.staged.parent(path).at("save", path)?;
-                    mkdirat(directory, name, Mode::RWXU).at("save", path)?;
-                    self.written.add(path);
-                }
+            Kind::Directory if path.parent().is_some() => {
+                self.make_room(path)?;
+                let (directory, name) = self.staged.parent(path).at("save", path)?;
+                mkdirat(directory, name, Mode::RWXU).at("save", path)?;
+                self.written.add(path);
             }
             Kind::File | Kind::Symlink => self.make_room(path)?,
             _ => {}
