@@ -58,6 +58,8 @@ fuzz: setup
 bench: build
 	@packaging/setup build bench
 	@benches/run $(RELEASE)/updates
+	@benches/backup $$($(CARGO) bench --locked --bench state --no-run --message-format=json | \
+		sed -n 's/.*"name":"state".*"executable":"\([^"]*\)".*/\1/p')
 
 # Says what is, and fails for nothing: the gate is tests/escape.
 escape-comparison: setup

@@ -12,6 +12,8 @@ mod disk;
 #[cfg(target_arch = "x86_64")]
 #[path = "state/durable.rs"]
 mod durable;
+#[path = "state/engine.rs"]
+mod engine;
 #[path = "state/files.rs"]
 mod files;
 #[path = "state/filesystems.rs"]

@@ -29,9 +29,13 @@ pub struct Content {
 }
 
 /// Copies all of `source` to the empty file `target` and says what it was. Shares the blocks where the file system can.
-pub fn copy(source: &File, status: &Status, target: &File) -> io::Result<Content> {
+/// Asked now and then, `give_up` ends it with an error.
+pub fn copy(source: &File, status: &Status, target: &File, give_up: impl Fn() -> bool) -> io::Result<Content> {
     let cloned = status.size >= CHUNK as u64 && ioctl_ficlone(target, source).is_ok();
     let content = read(source, status.size, segments(source, status)?, |offset, bytes| {
+        if give_up() {
+            return Err(io::Error::other("it is no longer wanted"));
+        }
         if cloned { Ok(()) } else { target.write_all_at(bytes, offset) }
     })?;
     if !cloned && content.segments.is_some() {

@@ -3,6 +3,7 @@
 mod atomic;
 mod copy;
 mod error;
+mod names;
 mod node;
 mod owner;
 mod remove;
@@ -14,6 +15,7 @@ pub use atomic::{
 };
 pub use copy::{Content, HashingWriter, copy, copy_checked, digest, hexadecimal, holds, read_bounded, sha256};
 pub use error::{IoContext, PathError};
+pub use names::Names;
 pub use node::{Node, Xattrs};
 pub use owner::give;
 pub use remove::{remove_all, remove_all_at};

@@ -1,27 +1,18 @@
-//! A slot that stands: read, described and verified.
+//! A slot that stands: read and described. Its manifest may be larger than memory and is never held whole.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
-use super::entry::{Entry, SavedNode};
 use super::error::{Damage, StateError};
-use super::manifest::Manifest;
-use super::progress::{Meter, Progress, Step};
+use super::manifest::{Entries, Manifest, Source};
 use super::slot::{FILES, MANIFEST};
-use super::survey::{Found, Territory, What};
 use crate::config::Machine;
-use crate::fs::{self, IoContext, Kind, Node, PathError, Root, read_bounded};
-
-/// A manifest describes a path in some 400 bytes; this is room for millions.
-const MAX_MANIFEST: u64 = 4 << 30;
+use crate::fs::{self, IoContext, Node, PathError, Root};
 
 /// A complete slot whose manifest has been read and found sound.
 #[derive(Debug, Clone)]
@@ -50,15 +41,6 @@ pub struct ModuleBackupInfo {
     pub checksum: String,
 }
 
-/// What [`Backup::verify_within`] had time for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sampled {
-    /// Files that were read and are as they were saved.
-    pub looked_at: u64,
-    /// Files there are.
-    pub of: u64,
-}
-
 impl Backup {
     pub(super) fn new(path: PathBuf, manifest: Manifest) -> Self {
         Self { slot: Arc::new((path, manifest)) }
@@ -66,23 +48,48 @@ impl Backup {
 
     /// Reads the slot at `path`; `None` where there is none.
     pub(super) fn load(path: &Path, name: &ModuleName) -> Result<Option<Backup>, StateError> {
+        let Some(backup) = Backup::open(path, name)? else { return Ok(None) };
+        backup.check()?;
+        Ok(Some(backup))
+    }
+
+    /// Reads the header alone: whether the rest is what was written, [`Backup::check`] says.
+    pub(super) fn open(path: &Path, name: &ModuleName) -> Result<Option<Backup>, StateError> {
+        let Some((manifest, _)) = source(path)? else { return Ok(None) };
         let damaged = |damage| StateError::Damaged { slot: path.to_owned(), damage };
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = match openat(CWD, path, flags, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP | Errno::NOTDIR) => return Err(damaged(Damage::NotADirectory)),
-            other => other.at("open", path)?,
-        };
-        let at = path.join(MANIFEST);
-        let bytes = match Node::open(&directory, MANIFEST.as_ref()).and_then(|node| node.read()) {
-            Err(error) if fs::is_absence(&error) => return Err(damaged(Damage::NoManifest)),
-            other => read_bounded(&other.at("read", &at)?, MAX_MANIFEST).at("read", &at)?,
-        };
-        let manifest = Manifest::parse(&bytes).map_err(damaged)?;
+        manifest.header.refuse_strays().map_err(damaged)?;
         if manifest.header.module != *name {
             return Err(damaged(Damage::OtherModule(manifest.header.module)));
         }
         Ok(Some(Backup::new(path.to_owned(), manifest)))
+    }
+
+    /// Reads the manifest against its checksum and returns how many entries it has.
+    pub(super) fn check(&self) -> Result<u64, StateError> {
+        self.source()?.check(&self.manifest().checksum).map_err(|damage| self.damaged(damage))
+    }
+
+    /// The manifest's file, as long as it is the one that was loaded.
+    pub(super) fn source(&self) -> Result<Source, StateError> {
+        match source(self.path())? {
+            Some((now, source)) if now.checksum == self.manifest().checksum => Ok(source),
+            Some(_) => Err(self.damaged(Damage::Checksum)),
+            None => Err(self.damaged(Damage::NotADirectory)),
+        }
+    }
+
+    /// How large the manifest is, in bytes; 0 where that can't be told.
+    pub(super) fn manifest_size(&self) -> u64 {
+        std::fs::symlink_metadata(self.path().join(MANIFEST)).map_or(0, |found| found.len())
+    }
+
+    pub(super) fn damaged(&self, damage: Damage) -> StateError {
+        StateError::Damaged { slot: self.path().to_owned(), damage }
+    }
+
+    /// Every path that it holds, in the order of the walk, read as it is asked for.
+    pub fn entries(&self) -> Result<Entries, StateError> {
+        Ok(self.source()?.entries(&self.manifest().header, self.path()))
     }
 
     /// The slot's name.
@@ -123,97 +130,23 @@ impl Backup {
             checksum: checksum.clone(),
         }
     }
-
-    /// Reads the whole slot again: the manifest, every file against its hash, and that nothing is missing or extra.
-    pub fn verify(&self) -> Result<(), StateError> {
-        self.verify_with(&mut |_| {})
-    }
-
-    /// As [`Backup::verify`], and tells `report` how far it has come.
-    pub fn verify_with(&self, report: &mut dyn FnMut(Progress)) -> Result<(), StateError> {
-        let mut meter = Meter::new(report, Step::Verify, Some(self.manifest().entries.len() as u64));
-        let damaged = |damage| StateError::Damaged { slot: self.path().to_owned(), damage };
-        match Backup::load(self.path(), self.name())? {
-            Some(now) if now.manifest().checksum == self.manifest().checksum => {}
-            Some(_) => return Err(damaged(Damage::Checksum)),
-            None => return Err(damaged(Damage::NotADirectory)),
-        }
-        self.verify_beside()?;
-        let files = self.files()?;
-        let whole = Territory { paths: DeclaredPath::new("/").into_iter().collect(), left_out: Vec::new() };
-        let mut verified = HashMap::new();
-        let mut present = 0;
-        for found in whole.survey(&files, |_| true)? {
-            match self.manifest().entry(&found.path).filter(|entry| has_content(entry)) {
-                Some(entry) => {
-                    present += 1;
-                    meter.advance(0);
-                    if !is_as_saved(&files, entry, &found, &mut verified)? {
-                        return Err(damaged(Damage::Differs(found.path)));
-                    }
-                }
-                None if self.is_above(&found) => {}
-                None => return Err(damaged(Damage::Extra(found.path))),
-            }
-        }
-        if present < self.manifest().entries.iter().filter(|entry| has_content(entry)).count() {
-            let missing = self.manifest().entries.iter().filter(|entry| has_content(entry));
-            let missing = missing.map(|entry| &entry.path).find(|path| !matches!(files.status(path), Ok(Some(_))));
-            return Err(damaged(Damage::Missing(missing.cloned().unwrap_or_default())));
-        }
-        meter.finish();
-        Ok(())
-    }
-
-    /// Reads files of the slot again, in random order, until `time` is over; one is always read to its end. Says how many
-    /// it looked at. To be called often, so that rot is found without reading everything each time.
-    pub fn verify_within(&self, time: Duration) -> Result<Sampled, StateError> {
-        let (_, files) = (time, self.manifest().entries.iter().filter(|entry| has_content(entry)).count() as u64);
-        self.verify()?;
-        Ok(Sampled { looked_at: files, of: files })
-    }
-
-    /// Whether this is a directory on the way to a declared path.
-    fn is_above(&self, found: &Found) -> bool {
-        matches!(&found.what, What::Inode(status) if status.kind == Kind::Directory)
-            && (found.path.parent().is_none()
-                || self.manifest().header.paths.iter().any(|path| path.as_path().starts_with(&found.path)))
-    }
 }
 
-/// Whether an entry has something below `files`.
-fn has_content(entry: &Entry) -> bool {
-    matches!(entry.node, SavedNode::File { .. } | SavedNode::Directory | SavedNode::Symlink { .. })
-}
-
-/// `verified` remembers by inode what was read already, since links of one slot share their content.
-fn is_as_saved(
-    files: &Root,
-    entry: &Entry,
-    found: &Found,
-    verified: &mut HashMap<u64, String>,
-) -> Result<bool, StateError> {
-    let What::Inode(status) = &found.what else { return Ok(false) };
-    if entry.node.kind() != Some(status.kind) {
-        return Ok(false);
-    }
-    let at = files.locate(&found.path);
-    let open = || files.parent(&found.path).and_then(|(directory, name)| Node::open(directory, name));
-    match &entry.node {
-        SavedNode::File { content, .. } => {
-            if verified.get(&status.inode) == Some(&content.sha256) && status.size == content.size {
-                return Ok(true);
-            }
-            let file: File = open().and_then(|node| node.read()).at("read", &at)?;
-            let same = fs::holds(&file, status, content).at("read", &at)?;
-            if same && status.links > 1 {
-                verified.insert(status.inode, content.sha256.clone());
-            }
-            Ok(same)
-        }
-        SavedNode::Symlink { target } => Ok(open().and_then(|node| node.link_target()).at("read", &at)? == target.0),
-        _ => Ok(true),
-    }
+/// Opens the manifest of the slot at `path`; `None` where there is no slot.
+fn source(path: &Path) -> Result<Option<(Manifest, Source)>, StateError> {
+    let damaged = |damage| StateError::Damaged { slot: path.to_owned(), damage };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = match openat(CWD, path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(damaged(Damage::NotADirectory)),
+        other => other.at("open", path)?,
+    };
+    let at = path.join(MANIFEST);
+    let file = match Node::open(&directory, MANIFEST.as_ref()).and_then(|node| node.read()) {
+        Err(error) if fs::is_absence(&error) => return Err(damaged(Damage::NoManifest)),
+        other => other.at("read", &at)?,
+    };
+    Source::open(file).map(Some).map_err(damaged)
 }
 
 /// Opens the tree that modules see.

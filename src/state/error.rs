@@ -46,6 +46,9 @@ pub enum StateError {
     /// Files come and go faster than they can be listed.
     #[error("{} changes while it is listed; stop what writes to it, or declare it volatile", .0.display())]
     Vanishing(PathBuf),
+    /// It was told to stop.
+    #[error("the backup of {0} was interrupted; the former one stands")]
+    Interrupted(ModuleName),
     /// The store's file system is too full.
     #[error("the backup of {module} needs {} and {} has {} free; free some or move it", Size(*need), store.display(), Size(*have))]
     NoSpace {
@@ -95,6 +98,9 @@ pub enum Damage {
     /// The manifest ends early or holds more than a manifest.
     #[error("manifest.json is cut off or has been added to")]
     Truncated,
+    /// The manifest can't be read.
+    #[error("manifest.json can't be read: {0}")]
+    Unreadable(#[source] std::io::Error),
     /// The manifest's bytes are not those that were written.
     #[error("manifest.json does not match its own checksum")]
     Checksum,
@@ -154,6 +160,9 @@ pub enum RestoreProblem {
     /// A database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The slot itself, which was sound when it was verified just before.
+    #[error("the rest was not put back: {0}")]
+    Slot(#[source] Box<StateError>),
     /// A unit, in a sentence.
     #[error("{0}")]
     Unit(String),

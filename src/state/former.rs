@@ -1,105 +1,109 @@
-//! Slots that are exchanged for others and may have to come back: the one that a module's own request replaces or
-//! removes, and the retained checkpoint that gives way to a newer one.
-//!
-//! `.NAME_backup.before` is a former slot that is kept. Whoever asks for it has noted that durably, and whether there was
-//! a slot at all, and calls [`Store::put_back_former`] or [`Store::drop_former`] in the end, after a crash as well: here
-//! nothing tells which of the two is due.
+//! Slots that content may be linked from, gone through beside the walk: both are in the same order, so each entry is read
+//! once and none is kept.
 
-use std::fs;
+use std::path::Path;
 
-use updates_protocol::ModuleName;
+use super::backup::Backup;
+use super::entry::Entry;
+use super::manifest::{Entries, Header};
+use super::survey::{Found, What};
+use crate::fs::{Status, Time};
 
-use super::error::StateError;
-use super::slot::{self, Places, is_there, remove, swap};
-use super::store::Store;
-use crate::fs::{IoContext, PathError, sync_directory};
+/// The entries of one former slot.
+pub(super) struct Former {
+    entries: Entries,
+    began: Time,
+    next: Option<Entry>,
+    /// Whether the slot has said exactly what was found so far.
+    same: bool,
+    damaged: bool,
+}
 
-impl Store {
-    /// Whether there is a slot of a name, usable or not.
-    pub fn holds(&self, name: &ModuleName) -> Result<bool, PathError> {
-        is_there(&self.places(name).slot())
+impl Former {
+    /// Begins. `None` where the slot can't be read: the live files are there, so it is merely no use.
+    pub fn begin(backup: &Backup, header: Option<&Header>) -> Option<Self> {
+        let same = header.is_some_and(|header| asks_the_same(&backup.manifest().header, header));
+        let mut former = Self {
+            entries: backup.entries().ok()?,
+            began: backup.manifest().header.began,
+            next: None,
+            same,
+            damaged: false,
+        };
+        former.read();
+        Some(former)
     }
 
-    /// As [`Store::remove`], but keeps the slot as [`super::PendingBackup::keep_former`] does.
-    pub fn remove_and_keep_former(&self, name: &ModuleName) -> Result<bool, PathError> {
-        let places = self.places(name);
-        let was_there = is_there(&places.slot())?;
-        places.keep_former()?;
-        // Where a former one was kept already, this one is of the same run and nobody goes back to it.
-        self.remove(name)?;
-        Ok(was_there)
-    }
-
-    /// Puts the slot of a name back to what was kept. `existed` says whether there was one when keeping began; where there
-    /// was and nothing is kept, nothing had been replaced yet. Repeated, it comes to the same end.
-    pub fn put_back_former(&self, name: &ModuleName, existed: bool) -> Result<(), StateError> {
-        let places = self.places(name);
-        if is_there(&places.before_slot())? {
-            places.remove()?;
-            fs::rename(places.before_slot(), places.slot()).at("put back", &places.slot())?;
-            sync_directory(places.store())?;
-        } else if !existed {
-            places.remove()?;
-        }
-        let info = self.load(name).ok().flatten().map(|backup| backup.info());
-        self.note(name, info);
-        Ok(())
-    }
-
-    /// Removes what was kept of a name; the slot stays as it is.
-    pub fn drop_former(&self, name: &ModuleName) -> Result<(), PathError> {
-        remove(&self.places(name).before_slot())
-    }
-
-    /// Settles what was kept of names that nobody goes back to. A slot that is missing comes back, since more than needed
-    /// is no loss.
-    pub fn settle_formers(&self, is_wanted: impl Fn(&ModuleName) -> bool) -> Result<(), StateError> {
-        for name in slot::names(self.root())?.into_iter().filter(|name| !is_wanted(name)) {
-            let places = self.places(&name);
-            if !is_there(&places.before_slot())? {
-                continue;
+    fn read(&mut self) {
+        self.next = match self.entries.next() {
+            Some(Err(_)) => {
+                self.damaged = true;
+                None
             }
-            if is_there(&places.slot())? { self.drop_former(&name)? } else { self.put_back_former(&name, true)? }
-        }
-        Ok(())
+            other => other.and_then(Result::ok),
+        };
     }
 
-    /// Exchanges the slot of a name with that of another store on the same file system, where there may be none: killed
-    /// at any moment, the slot of this store stands in one of the two, and the other store has a slot if it had one.
-    ///
-    /// The other store's former slot then stands here; exchanging again undoes it.
-    pub fn exchange(&self, name: &ModuleName, with: &Store) -> Result<(), StateError> {
-        let (here, there) = (self.places(name), with.places(name));
-        there.recover()?;
-        swap(&here.slot(), &there.slot(), &there.old_slot())
-            .map_err(std::io::Error::from)
-            .at("put in place", &there.slot())?;
-        sync_directory(there.store())?;
-        sync_directory(here.store())?;
-        // Only where the file system has no exchange: what is there came by two renames.
-        if is_there(&there.old_slot())? {
-            fs::rename(there.old_slot(), here.slot()).at("keep", &here.slot())?;
+    /// What the slot says of a path; paths come in the order of the walk.
+    fn entry(&mut self, path: &Path) -> Option<Entry> {
+        loop {
+            let next = self.next.as_ref()?;
+            if next.path.as_os_str() == path.as_os_str() {
+                let entry = self.next.take();
+                self.read();
+                return entry;
+            }
+            if next.path.as_path() > path {
+                return None;
+            }
+            self.same = false;
+            self.read();
         }
-        for store in [self, with] {
-            store.note(name, store.load(name).ok().flatten().map(|backup| backup.info()));
-        }
-        Ok(())
     }
 
-    fn places(&self, name: &ModuleName) -> Places {
-        Places::new(self.root(), name)
+    /// What the slot says of something that was found, where it has not moved since.
+    pub fn unmoved(&mut self, found: &Found) -> Option<Entry> {
+        let entry = self.entry(&found.path);
+        let entry = entry.filter(|entry| says(entry, &found.what, self.began));
+        self.same &= entry.is_some();
+        entry.filter(|_| matches!(found.what, What::Inode(_)))
+    }
+
+    /// Whether the slot says exactly what was found, now that all of it was.
+    pub fn is_same(&self) -> bool {
+        self.same && self.next.is_none() && !self.damaged
     }
 }
 
-impl Places {
-    /// Makes room for another slot and keeps the present one, unless one is kept already. Killed right after it, there is
-    /// no slot, and [`Store::put_back_former`] brings it back. Says whether it was kept by this call.
-    pub(super) fn keep_former(&self) -> Result<bool, PathError> {
-        if is_there(&self.before_slot())? || !is_there(&self.slot())? {
-            return Ok(false);
-        }
-        fs::rename(self.slot(), self.before_slot()).at("keep", &self.slot())?;
-        sync_directory(self.store())?;
-        Ok(true)
+fn says(entry: &Entry, what: &What, began: Time) -> bool {
+    match what {
+        What::Absent => entry.node == super::entry::SavedNode::Absent,
+        What::Mount => entry.node == super::entry::SavedNode::Mount,
+        What::Inode(status) => is_unmoved(entry, status, began),
     }
+}
+
+fn is_unmoved(entry: &Entry, status: &Status, began: Time) -> bool {
+    entry.is_unmoved(status, began)
+}
+
+/// Whether a slot was asked for in the same words by the same module.
+fn asks_the_same(former: &Header, header: &Header) -> bool {
+    let Header {
+        format,
+        module,
+        owner,
+        description,
+        timestamp: _,
+        began: _,
+        paths,
+        left_out,
+        parents,
+        services,
+        // The databases themselves are asked by the caller.
+        databases: _,
+    } = former;
+    (format, module, owner, description) == (&header.format, &header.module, &header.owner, &header.description)
+        && (paths, left_out, parents) == (&header.paths, &header.left_out, &header.parents)
+        && *services == header.services
 }

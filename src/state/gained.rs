@@ -54,14 +54,21 @@ impl Backup {
     }
 
     fn look(&self, root: &Root) -> Result<Option<Gained>, StateError> {
-        let manifest = self.manifest();
-        for Found { path, what } in self.territory().survey(root, |_| true)? {
+        let began = self.manifest().header.began;
+        let territory = self.territory();
+        let mut entries = self.entries()?.peekable();
+        for found in territory.survey(root) {
+            let Found { path, what } = found?;
+            while let Some(passed) = entries.next_if(|entry| entry.as_ref().map_or(true, |entry| entry.path < path)) {
+                passed?;
+            }
+            let saved = entries.next_if(|entry| entry.as_ref().is_ok_and(|entry| entry.path == path)).transpose()?;
+            let saved = saved.as_ref();
             let What::Inode(status) = what else { continue };
             if status.kind != Kind::File {
                 continue;
             }
-            let saved = manifest.entry(&path);
-            if saved.is_some_and(|entry| entry.is_unmoved(&status, manifest.header.began)) {
+            if saved.is_some_and(|entry| entry.is_unmoved(&status, began)) {
                 continue;
             }
             let saved =
@@ -71,7 +78,7 @@ impl Backup {
             }
         }
         // What the walk leaves out is saved as a database, and has no business with privileges at all.
-        let own = manifest.header.databases.iter().flat_map(|saved| database::own_files(&saved.database));
+        let own = self.manifest().header.databases.iter().flat_map(|saved| database::own_files(&saved.database));
         for path in own.map(|own| own.as_path().to_owned()) {
             // Below a planted link lies what is not this module's.
             let status = match root.status(&path) {
@@ -98,7 +105,9 @@ pub fn take_privileges(
     let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let since = Time { seconds: since.as_secs().cast_signed(), nanoseconds: since.subsec_nanos() };
     let mut taken = Vec::new();
-    for Found { path, what } in Territory::new(paths.to_vec(), Vec::new()).survey(&root, |_| true)? {
+    let territory = Territory::new(paths.to_vec(), Vec::new());
+    for found in territory.survey(&root) {
+        let Found { path, what } = found?;
         let What::Inode(status) = what else { continue };
         // A file may carry a time of just before, by the kernel's coarse clock.
         if status.kind != Kind::File || !is_racy(status.ctime, since) {

@@ -4,6 +4,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::config::Machine;
 use crate::database::{Access, Passwords};
 use crate::service::Systemd;
@@ -27,6 +29,14 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
+    /// Whether nobody wants a backup any more.
+    pub(super) fn is_interrupted(&self) -> bool {
+        let Some(interrupt) = self.interrupt else { return false };
+        let mut asked = [PollFd::from_borrowed_fd(interrupt, PollFlags::IN)];
+        // Nothing to wait for: an error leaves the question open, and the work goes on.
+        poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
+
     pub(super) fn databases(&self) -> Access<'a> {
         Access { root: self.machine.root(), passwords: self.passwords, timeout: DATABASE, interrupt: self.interrupt }
     }

@@ -1,12 +1,15 @@
 //! What a slot could not take with it, said by name rather than passed over.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::backup::Backup;
-use super::entry::{Entry, SavedNode};
+use super::entry::SavedNode;
+use super::error::StateError;
 use crate::fs::{Node, Root};
 
 /// Something about a slot that a person should know.
@@ -38,37 +41,40 @@ impl fmt::Display for Note {
 
 impl Backup {
     /// What was not saved, or will not come back entirely, in the order of the walk.
-    pub fn notes(&self) -> Vec<Note> {
-        let entries = &self.manifest().entries;
+    pub fn notes(&self) -> Result<Vec<Note>, StateError> {
         let mut inside: HashMap<u32, u32> = HashMap::new();
-        for entry in entries {
-            if let SavedNode::File { link_group: Some(group), .. } = entry.node {
+        for entry in self.entries()? {
+            if let SavedNode::File { link_group: Some(group), .. } = entry?.node {
                 *inside.entry(group).or_insert(0) += 1;
             }
         }
         let files = self.files().ok();
-        let notes = entries.iter().filter_map(|entry| match entry.node {
-            SavedNode::File { .. } if files.as_ref().is_some_and(|files| self.is_database_in_use(files, entry)) => {
-                Some(Note::UndeclaredDatabase(entry.path.clone()))
+        let mut notes = Vec::new();
+        for entry in self.entries()? {
+            let entry = entry?;
+            let SavedNode::File { link_group, .. } = entry.node else {
+                if entry.node == SavedNode::Mount {
+                    notes.push(Note::Mount(entry.path));
+                }
+                continue;
+            };
+            let inside = link_group.and_then(|group| inside.get(&group)).copied().unwrap_or(0);
+            if link_group.is_some() && entry.seen.is_some_and(|seen| seen.links > inside) {
+                notes.push(Note::LinkedOutside(entry.path.clone()));
             }
-            SavedNode::Mount => Some(Note::Mount(entry.path.clone())),
-            SavedNode::File { link_group: Some(group), .. }
-                if entry.seen.is_some_and(|seen| seen.links > inside.get(&group).copied().unwrap_or(0)) =>
-            {
-                Some(Note::LinkedOutside(entry.path.clone()))
+            let logged = files.as_ref().zip(logged_file(&entry.path));
+            if let Some((_, database)) = logged.filter(|(files, database)| begins_like_a_database(files, database)) {
+                notes.push(Note::UndeclaredDatabase(database));
             }
-            _ => None,
-        });
-        notes.collect()
+        }
+        Ok(notes)
     }
+}
 
-    /// Whether a saved file begins like an SQLite database, and a write-ahead log lay beside it.
-    fn is_database_in_use(&self, files: &Root, entry: &Entry) -> bool {
-        let mut log = entry.path.clone().into_os_string();
-        log.push("-wal");
-        let is_file = |entry: &Entry| matches!(entry.node, SavedNode::File { .. });
-        self.manifest().entry(log.as_ref()).is_some_and(is_file) && begins_like_a_database(files, &entry.path)
-    }
+/// The file whose write-ahead log this would be, by SQLite's way of naming it.
+fn logged_file(path: &Path) -> Option<PathBuf> {
+    let bytes = path.as_os_str().as_bytes().strip_suffix(b"-wal")?;
+    Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
 /// See <https://www.sqlite.org/fileformat.html>, 1.3.1. A file that can't be read is left for a verification to tell.

@@ -4,22 +4,24 @@
 //! since the former one, it is kept as it is and nothing is written.
 
 use std::fmt;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
 
 use super::backup::{Backup, machine_root};
 use super::beside::{self, Beside};
-use super::entry::SavedNode;
+use super::entry::Entry;
 use super::error::StateError;
+use super::former::Former;
 use super::live::Live;
+use super::look::{self, Look};
 use super::manifest::{self, FORMAT, Header, Manifest};
-use super::progress::{Progress, Report};
-use super::save::{Former, MANY, Saver};
+use super::pool::{self, Pool, Stop, Taken};
+use super::progress::{Meter, Progress, Report, Step};
+use super::save::{Done, Job, MANY, Order, Worker};
 use super::slot::{MANIFEST, Places, SERVICES, Staging};
 use super::store::Store;
-use super::survey::{Found, TRIES, Territory, What};
+use super::survey::{TRIES, Territory, What};
 use crate::database;
 use crate::fs::{IoContext, Kind, Root, Time};
 
@@ -146,16 +148,14 @@ impl<'a> PendingBackup<'a> {
         }
     }
 
-    fn attempt(&self, live: &Live<'_>, root: &Root, territory: &Territory) -> Result<Sealed, StateError> {
-        let began = Time::now();
-        let found = territory.survey(root, |_| true)?;
+    fn attempt(&mut self, live: &Live<'_>, root: &Root, territory: &Territory) -> Result<Sealed, StateError> {
         let header = Header {
             format: FORMAT,
+            began: Time::now(),
             module: self.name.clone(),
             owner: self.owner.clone(),
             description: self.description.clone(),
             timestamp: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-            began,
             paths: territory.paths.clone(),
             left_out: territory.left_out.clone(),
             parents: territory.parents(root)?,
@@ -163,51 +163,38 @@ impl<'a> PendingBackup<'a> {
             databases: Vec::new(),
         };
         // A former slot that can't be read is replaced; it is no use to anybody, and the live files are there.
-        let former = self.store.load(&self.name).ok().flatten();
-        let former = match former {
-            Some(backup)
-                if says_the_same(backup.manifest(), &header, &found)
-                    && self.beside.is_unmoved(live, &backup.manifest().header.databases) =>
-            {
-                return Ok(Sealed::Reused(backup));
-            }
-            other => other,
-        };
-        let same = self.further.iter().find(|slot| {
-            says_the_same(slot.manifest(), &header, &found)
-                && self.beside.is_unmoved(live, &slot.manifest().header.databases)
-        });
-        if let Some(same) = same {
+        let own = Backup::open(&Places::new(self.store.root(), &self.name).slot(), &self.name).ok().flatten();
+        let slots: Vec<Backup> = own.into_iter().chain(self.further.iter().cloned()).collect();
+        let look = look::look(live, root, territory, &slots, &header, &mut *self.report)?;
+        let mut same = look.same.iter().map(|at| &slots[*at]);
+        if let Some(same) = same.find(|slot| self.beside.is_unmoved(live, &slot.manifest().header.databases)) {
             return Ok(Sealed::Reused(same.clone()));
         }
-        self.write(live, root, header, found, former.as_ref())
+        let slots: Vec<Backup> = look.sound.iter().map(|at| slots[*at].clone()).collect();
+        self.write(live, root, territory, header, &look, &slots)
     }
 
     fn write(
-        &self,
+        &mut self,
         live: &Live<'_>,
         root: &Root,
+        territory: &Territory,
         mut header: Header,
-        mut found: Vec<Found>,
-        slot: Option<&Backup>,
+        look: &Look,
+        slots: &[Backup],
     ) -> Result<Sealed, StateError> {
-        let files = slot.and_then(|backup| backup.files().ok());
-        let former = slot.zip(files.as_ref());
-        let former = former.map(|(backup, files)| Former { manifest: backup.manifest(), files });
-        let former = former.as_ref();
         let places = Places::new(self.store.root(), &self.name);
-        let copies = self.require_space(&found, former, self.beside.estimate(live, slot))?;
+        // Dumps are taken over from the first slot alone: the others are further ones, which are seldom newer.
+        let former = slots.first();
+        self.require_space(look, self.beside.estimate(live, former))?;
+        if look.copies > MANY {
+            for (_, directory) in &look.devices {
+                let synced = root.readable(directory).and_then(|open| Ok(rustix::fs::syncfs(open)?));
+                synced.at("sync", directory)?;
+            }
+        }
         let staging = Staging::create(&places)?;
-        header.databases = self.beside.dump(live, &staging.path(), slot)?;
-        self.look_again(root, &mut found)?;
-        if copies > MANY {
-            sync_live(root, &found)?;
-        }
-        let mut saver = Saver::new(root, former, &staging, copies <= MANY);
-        for found in &found {
-            saver.save(found)?;
-        }
-        let (entries, written) = (saver.entries, saver.written);
+        header.databases = self.beside.dump(live, &staging.path(), former)?;
         if !header.services.is_empty() {
             let path = staging.path().join(SERVICES);
             let text = beside::services_file(&header.services).map_err(std::io::Error::from);
@@ -215,52 +202,26 @@ impl<'a> PendingBackup<'a> {
         }
         let file = staging.manifest()?;
         let at = places.slot().join(MANIFEST);
-        let checksum = manifest::write(&header, &entries, std::io::BufWriter::new(&file)).at("write", &at)?;
+        let out = std::io::BufWriter::with_capacity(256 << 10, &file);
+        let mut manifest = manifest::Writer::new(&header, out).at("write", &at)?;
+        let mut meter = Meter::new(&mut *self.report, Step::Copy, Some(look.found));
+        let mut order = Order::new(&staging);
+        let mut add = |entry: &Entry| Ok(manifest.add(entry).at("write", &at)?);
+        fill(live, root, territory, look, slots, &staging, &mut order, &mut add, &mut meter)
+            .map_err(|error| error.unwrap_or(StateError::Interrupted(self.name.clone())))?;
+        meter.finish();
+        let checksum = manifest.finish().at("write", &at)?;
+        let written = order.written();
         staging.publish(&file, &written, self.keep_former)?;
-        let backup = Backup::new(places.slot(), Manifest { header, entries, checksum });
+        let backup = Backup::new(places.slot(), Manifest { header, checksum });
         self.store.note(&self.name, Some(backup.info()));
         Ok(Sealed::Written(backup))
     }
 
-    /// Takes the status of directories that hold databases once more: whoever reads one may make and remove files beside
-    /// it, and the next backup would otherwise find these directories changed.
-    fn look_again(&self, root: &Root, found: &mut [Found]) -> Result<(), StateError> {
-        let own: Vec<_> = self.beside.databases.iter().flat_map(database::own_files).collect();
-        for Found { path, what } in found {
-            let holds = own.iter().any(|own| own.as_path().parent() == Some(path.as_path()));
-            if let What::Inode(status) = what
-                && holds
-            {
-                match root.status(path).at("look at", path)? {
-                    Some(now) if (now.inode, now.kind) == (status.inode, status.kind) => *status = now,
-                    _ => return Err(StateError::Vanishing(path.clone())),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts what has to be copied and asks for its space before anything is written. `beside` is what databases take.
-    fn require_space(&self, found: &[Found], former: Option<&Former<'_>>, beside: u64) -> Result<usize, StateError> {
-        let (mut need, mut inodes, mut copies) = (beside, 4u64 + self.beside.databases.len() as u64, 0);
-        for Found { path, what } in found {
-            let What::Inode(status) = what else { continue };
-            // The manifest's line, with room.
-            need = need.saturating_add(512 + path.as_os_str().len() as u64);
-            match status.kind {
-                Kind::File if former.is_some_and(|former| former.unmoved(path, status).is_some()) => {}
-                Kind::File => {
-                    copies += 1;
-                    inodes += 1;
-                    need = need.saturating_add(status.allocated.min(status.size.next_multiple_of(4096)));
-                }
-                Kind::Directory | Kind::Symlink => {
-                    inodes += 1;
-                    need = need.saturating_add(4096);
-                }
-                _ => {}
-            }
-        }
+    /// Asks for the space before anything is written.
+    fn require_space(&self, look: &Look, beside: u64) -> Result<(), StateError> {
+        let need = look.need.saturating_add(beside);
+        let inodes = look.inodes.saturating_add(self.beside.databases.len() as u64);
         let store = self.store.root().to_owned();
         let space = rustix::fs::statvfs(&store).at("look at", &store)?;
         let (module, have) = (self.name.clone(), space.f_bavail.saturating_mul(space.f_frsize));
@@ -271,50 +232,68 @@ impl<'a> PendingBackup<'a> {
         if space.f_files > 0 && inodes > space.f_favail {
             return Err(StateError::NoInodes { module, need: inodes, have: space.f_favail, store });
         }
-        Ok(copies)
+        Ok(())
     }
 }
 
-/// Whether a slot describes exactly this: the same request by the same module, and not one inode moved since.
-fn says_the_same(former: &Manifest, header: &Header, found: &[Found]) -> bool {
-    let Header {
-        format,
-        module,
-        owner,
-        description,
-        timestamp: _,
-        began: _,
-        paths,
-        left_out,
-        parents,
-        services,
-        // The caller asks the databases themselves.
-        databases: _,
-    } = &former.header;
-    (format, module, owner, description) == (&header.format, &header.module, &header.owner, &header.description)
-        && (paths, left_out, parents) == (&header.paths, &header.left_out, &header.parents)
-        && *services == header.services
-        && former.entries.len() == found.len()
-        && former.entries.iter().zip(found).all(|(entry, found)| {
-            entry.path == found.path
-                && match &found.what {
-                    What::Absent => entry.node == SavedNode::Absent,
-                    What::Mount => entry.node == SavedNode::Mount,
-                    What::Inode(status) => entry.is_unmoved(status, former.header.began),
-                }
-        })
-}
-
-/// Writes out the live file systems, once each.
-fn sync_live(root: &Root, found: &[Found]) -> Result<(), StateError> {
-    let mut synced = Vec::new();
-    for Found { path, what } in found {
-        let What::Inode(status) = what else { continue };
-        if status.kind == Kind::File && !synced.contains(&status.device) {
-            synced.push(status.device);
-            let parent = path.parent().unwrap_or(Path::new("/"));
-            root.readable(parent).and_then(|directory| Ok(rustix::fs::syncfs(directory)?)).at("sync", parent)?;
+/// Walks once more and saves on all processors. The error is `None` when it was interrupted.
+#[expect(clippy::too_many_arguments, reason = "it is the meeting of everything that a backup has")]
+fn fill(
+    live: &Live<'_>,
+    root: &Root,
+    territory: &Territory,
+    look: &Look,
+    slots: &[Backup],
+    staging: &Staging,
+    order: &mut Order<'_>,
+    add: &mut impl FnMut(&Entry) -> Result<(), StateError>,
+    meter: &mut Meter<'_, '_>,
+) -> Result<(), Option<StateError>> {
+    let (mut formers, mut files) = (Vec::new(), Vec::new());
+    for slot in slots {
+        if let (Some(former), Ok(root)) = (Former::begin(slot, None), slot.files()) {
+            formers.push(former);
+            files.push(root);
         }
     }
-    Ok(())
+    let stop = Stop::default();
+    let files = files.as_slice();
+    std::thread::scope(|scope| {
+        let worker = || {
+            let mut worker = Worker::new(root, files, staging, look.copies <= MANY, &stop);
+            move |job| worker.save(job)
+        };
+        let mut pool = Pool::start(scope, pool::threads(look.found), &stop, worker);
+        // What the workers have done, in order: completed here, because later ones build on it.
+        let order = std::cell::RefCell::new(order);
+        let mut take = |done: Result<Done, StateError>| {
+            if live.is_interrupted() {
+                stop.set();
+                return Err(None);
+            }
+            let done = done.map_err(Some)?;
+            let bytes = if let Done::Saved(_, bytes) = &done { *bytes } else { 0 };
+            let entry = order.borrow_mut().complete(done).map_err(Some)?;
+            add(&entry).map_err(Some)?;
+            meter.advance(bytes);
+            Ok(())
+        };
+        let taken = |taken| match taken {
+            Taken::Error(error) => error,
+            Taken::Stopped => None,
+        };
+        for found in territory.survey(root) {
+            let found = found.map_err(Some)?;
+            let known = formers.iter_mut().enumerate().map(|(at, former)| Some((former.unmoved(&found)?, at)));
+            // Each is asked, so that all of them go on.
+            let known = known.fold(None, Option::or);
+            let again = order.borrow_mut().prepare(&found).map_err(Some)?;
+            let weight = match &found.what {
+                What::Inode(status) if known.is_none() && status.kind == Kind::File => status.size,
+                _ => 0,
+            };
+            pool.push(Job { found, known, again }, weight, &mut take).map_err(taken)?;
+        }
+        pool.drain(&mut take).map_err(taken)
+    })
 }

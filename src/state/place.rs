@@ -6,7 +6,9 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, linkat, mkdirat, mknodat, openat, renameat, renameat_with, symlinkat,
@@ -18,12 +20,15 @@ use updates_protocol::ModuleName;
 use super::MAX_FAILURES;
 use super::entry::{Attributes, Entry, SavedNode};
 use super::error::RestoreProblem;
+use super::pool;
 use crate::fs::{
     Cursor, Flags, IoContext, Kind, Node, PathError, Root, Status, copy_checked, is_absence, remove_all_at, sha256,
 };
 
-/// So many files are made before they are synced together and renamed; it bounds the space that a restore takes.
-const BATCH: usize = 256;
+/// So many files, or bytes of them, are made before they are synced together and renamed; it bounds the memory and the
+/// space that a restore takes.
+const BATCH: usize = 4096;
+const BATCH_BYTES: u64 = 512 << 20;
 
 /// A file that stands under its temporary name.
 struct Staged {
@@ -38,6 +43,9 @@ pub(super) struct Placer<'a> {
     files: &'a Root,
     slot: &'a ModuleName,
     batch: bool,
+    /// Files that are to be made together.
+    waiting: Vec<Entry>,
+    bytes: u64,
     staged: Vec<Staged>,
     flags: Vec<(PathBuf, Flags)>,
     /// One open directory of each file system that was written to; opened first, so that no error of it is missed.
@@ -48,14 +56,23 @@ impl<'a> Placer<'a> {
     /// Takes content from `files`. `batch`: many are coming, so sync them together.
     pub fn new(root: &'a Root, files: &'a Root, slot: &'a ModuleName, batch: bool) -> Self {
         let live = Cursor::new(root);
-        Self { root, live, files, slot, batch, staged: Vec::new(), flags: Vec::new(), written: Vec::new() }
+        let (waiting, staged, flags, written) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { root, live, files, slot, batch, waiting, bytes: 0, staged, flags, written }
     }
 
     /// Puts an entry in its place, whatever is there now. A file may only be there after [`Placer::flush`].
-    pub fn place(&mut self, entry: &Entry) -> Result<(), PathError> {
+    pub fn place(&mut self, entry: Entry) -> Result<(), PathError> {
         let path = &entry.path;
         let (Some(attributes), Some(_)) = (&entry.attributes, &entry.seen) else { return Ok(()) };
         self.remember_file_system(path)?;
+        if let SavedNode::File { content, .. } = &entry.node {
+            self.bytes = self.bytes.saturating_add(content.size);
+            self.waiting.push(entry);
+            if self.batch && self.waiting.len() < BATCH && self.bytes < BATCH_BYTES {
+                return Ok(());
+            }
+            return self.flush().into_iter().next().map_or(Ok(()), Err);
+        }
         let temporary = temporary(self.slot, path);
         let (directory, name) = self.live.parent(path).at("open", path)?;
         remove_all_at(directory, temporary.as_ref()).at("clear the way of", path)?;
@@ -76,39 +93,55 @@ impl<'a> Placer<'a> {
                 let mode = Mode::from_raw_mode(0o600);
                 mknodat(directory, temporary, file_type(*kind), mode, *number).at("create", path)?;
             }
-            SavedNode::File { content, .. } => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let mode = Mode::from_raw_mode(0o600);
-                let target = File::from(openat(directory, temporary, flags, mode).at("create", path)?);
-                let saved = self.files.parent(path).and_then(|(directory, name)| Node::open(directory, name)?.read());
-                copy_checked(&saved.at("read the saved", path)?, content, &target).at("write", path)?;
-                let node = Node::open(directory, temporary.as_ref()).at("open", path)?;
-                set_attributes(&node, attributes, path)?;
-                if !self.batch {
-                    target.sync_all().at("write", path)?;
-                }
-                self.staged.push(Staged { path: path.clone(), flags: attributes.flags });
-                if self.staged.len() < BATCH && self.batch {
-                    return Ok(());
-                }
-                return self.flush().into_iter().next().map_or(Ok(()), Err);
-            }
+            // Made with others, above.
+            SavedNode::File { .. } => return Ok(()),
         }
         let node = Node::open(directory, temporary.as_ref()).at("open", path)?;
         set_attributes(&node, attributes, path)?;
         put(directory, temporary, name, false).at("put back", path)
     }
 
-    /// Makes the staged files durable and renames them to their places; says which could not be.
+    /// Makes the files that wait, on all processors, under their temporary names.
+    fn make(&mut self) -> Vec<PathError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let (mut live, mut saved) = (Cursor::new(self.root), Cursor::new(self.files));
+            let (mut made, mut failures) = (Vec::new(), Vec::new());
+            while let Some(entry) = waiting.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match make(&mut live, &mut saved, self.slot, entry, !self.batch) {
+                    Ok(flags) => made.push(Staged { path: entry.path.clone(), flags }),
+                    Err(error) => failures.push(error),
+                }
+            }
+            (made, failures)
+        };
+        let threads = pool::threads(waiting.len() as u64);
+        let parts: Vec<_> = if threads == 1 {
+            vec![work()]
+        } else {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+            })
+        };
+        let (made, failures): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        self.staged.extend(made.into_iter().flatten());
+        failures.into_iter().flatten().collect()
+    }
+
+    /// Makes the files that wait, makes them durable and renames them to their places; says which could not be.
     pub fn flush(&mut self) -> Vec<PathError> {
+        let mut failures = self.make();
         let staged = std::mem::take(&mut self.staged);
         if self.batch && !staged.is_empty() {
             // Without their content on disk nothing is renamed: the old files are better than empty new ones.
             if let Err(error) = self.sync_all() {
-                return vec![error];
+                failures.push(error);
+                return failures;
             }
         }
-        let mut failures = Vec::new();
         for Staged { path, flags } in staged {
             let temporary = temporary(self.slot, &path);
             let put = self.live.parent(&path).and_then(|(directory, name)| put(directory, &temporary, name, false));
@@ -194,6 +227,34 @@ impl<'a> Placer<'a> {
         }
         Ok(())
     }
+}
+
+/// Makes one file under its temporary name.
+fn make(
+    live: &mut Cursor<'_>,
+    saved: &mut Cursor<'_>,
+    slot: &ModuleName,
+    entry: &Entry,
+    sync: bool,
+) -> Result<Flags, PathError> {
+    let path = &entry.path;
+    let (SavedNode::File { content, .. }, Some(attributes)) = (&entry.node, &entry.attributes) else {
+        return Ok(Flags::default());
+    };
+    let temporary = temporary(slot, path);
+    let temporary = temporary.as_str();
+    let (directory, _) = live.parent(path).at("open", path)?;
+    remove_all_at(directory, temporary.as_ref()).at("clear the way of", path)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = File::from(openat(directory, temporary, flags, Mode::from_raw_mode(0o600)).at("create", path)?);
+    let source = saved.parent(path).and_then(|(directory, name)| Node::open(directory, name)?.read());
+    copy_checked(&source.at("read the saved", path)?, content, &target).at("write", path)?;
+    let node = Node::open(directory, temporary.as_ref()).at("open", path)?;
+    set_attributes(&node, attributes, path)?;
+    if sync {
+        target.sync_all().at("write", path)?;
+    }
+    Ok(attributes.flags)
 }
 
 /// The name under which something is made before it takes its place: the same for the same place each time, so that a

@@ -12,9 +12,10 @@ use super::entry::{Attributes, Entry, Identity, SavedNode};
 use super::error::{RestoreError, StateError};
 use super::live::Live;
 use super::place::temporary;
+use super::pool;
 use super::survey::{Found, TRIES, Territory, What};
 use crate::database::SavedDatabase;
-use crate::fs::{self, IoContext, Kind, Node, Root, Status};
+use crate::fs::{self, IoContext, Kind, Node, Root, Status, Time};
 use crate::service::{UnitDifference, UnitStep};
 
 /// What it takes to make the declared paths what they were.
@@ -24,6 +25,8 @@ pub struct RestorePlan<'a> {
     pub(super) backup: &'a Backup,
     pub(super) live: Live<'a>,
     pub(super) differences: Vec<Difference>,
+    /// How many bytes each of them has to write.
+    pub(super) sizes: Vec<u64>,
     pub(super) units: Vec<UnitDifference>,
     unit_steps: Vec<UnitStep>,
     forced_unit_steps: Vec<UnitStep>,
@@ -82,7 +85,7 @@ impl Backup {
         let mut tries = 0;
         let differences = loop {
             tries += 1;
-            match Comparison::new(self, &root).and_then(Comparison::differences) {
+            match Comparison::new(self, &root).differences() {
                 Err(StateError::Vanishing(_)) if tries < TRIES => {}
                 other => break other?,
             }
@@ -91,10 +94,12 @@ impl Backup {
         let (units, databases) = (beside.units(), beside.databases()?);
         let disturbed = !differences.is_empty() || !databases.is_empty();
         let [unit_steps, forced_unit_steps] = [false, true].map(|forced| beside.unit_steps(disturbed, forced));
+        let (differences, sizes) = differences.into_iter().unzip();
         Ok(RestorePlan {
             backup: self,
             live,
             differences,
+            sizes,
             units,
             unit_steps,
             forced_unit_steps,
@@ -148,7 +153,7 @@ impl<'a> RestorePlan<'a> {
     }
 }
 
-/// The entries that one live inode stands for.
+/// The entries that one live inode with several names stands for.
 struct Names {
     count: u32,
     group: Option<u32>,
@@ -156,99 +161,166 @@ struct Names {
     mixed: bool,
 }
 
+/// The first name of a link group.
+struct First {
+    /// The inode that it leads to now.
+    live: Option<(u64, u64)>,
+    /// Whether it has to be written anew; `None` until that is known.
+    rewritten: Option<bool>,
+}
+
+/// Goes through the machine and the slot side by side.
 struct Comparison<'a> {
     backup: &'a Backup,
     root: &'a Root,
-    live: HashMap<PathBuf, What>,
-    extra: Vec<PathBuf>,
+    began: Time,
+    found: Vec<(Difference, u64)>,
+    /// Of live inodes with several names alone.
     names: HashMap<(u64, u64), Names>,
     /// Directories where databases come and go with files of their own, so that a time says nothing.
     holders: HashSet<PathBuf>,
+    firsts: HashMap<u32, First>,
+    /// What is told only when all names are known.
+    later: Vec<(Entry, What)>,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(backup: &'a Backup, root: &'a Root) -> Result<Self, StateError> {
-        let manifest = backup.manifest();
-        // What is not in the slot goes as a whole; a million new files below it need no list.
-        let found = backup.territory().survey(root, |path| manifest.entry(path).is_some_and(is_directory))?;
-        let mut names = HashMap::new();
-        let (mut live, mut extra) = (HashMap::new(), Vec::new());
-        for Found { path, what } in found {
-            let Some(entry) = manifest.entry(&path) else {
-                if !matches!(what, What::Mount) {
-                    extra.push(path);
+    fn new(backup: &'a Backup, root: &'a Root) -> Self {
+        Self {
+            backup,
+            root,
+            began: backup.manifest().header.began,
+            found: Vec::new(),
+            names: HashMap::new(),
+            firsts: HashMap::new(),
+            later: Vec::new(),
+            holders: backup.holders(),
+        }
+    }
+
+    /// Everything that differs, and the size of what has to be written for it.
+    fn differences(mut self) -> Result<Vec<(Difference, u64)>, StateError> {
+        let territory = self.backup.territory();
+        let entries = self.backup.entries()?;
+        std::thread::scope(|scope| {
+            let mut entries = pool::ahead(scope, entries).peekable();
+            let mut walk = territory.survey(self.root);
+            while let Some(found) = walk.next() {
+                let Found { path, what } = found?;
+                let enters = matches!(&what, What::Inode(status) if status.kind == Kind::Directory);
+                while let Some(gone) = entries.next_if(|entry| entry.as_ref().map_or(true, |entry| entry.path < path)) {
+                    self.take(gone?, What::Absent)?;
                 }
-                continue;
-            };
-            if let What::Inode(status) = &what {
-                let group = link_group(entry);
-                let names =
-                    names.entry((status.device, status.inode)).or_insert(Names { count: 0, group, mixed: false });
-                names.mixed |= names.count > 0 && (group.is_none() || group != names.group);
-                names.count += 1;
-            }
-            live.insert(path, what);
-        }
-        extra.extend(leftovers(backup, root)?);
-        Ok(Self { backup, root, live, extra, names, holders: backup.holders() })
-    }
-
-    fn differences(self) -> Result<Vec<Difference>, StateError> {
-        let mut found = Vec::new();
-        let mut firsts: HashMap<u32, (&Path, bool)> = HashMap::new();
-        for entry in &self.backup.manifest().entries {
-            let change = match &entry.node {
-                SavedNode::File { link_group: Some(group), .. } => match firsts.get(group) {
-                    Some((first, rewritten)) => self.compare_link(entry, first, *rewritten),
-                    None => {
-                        let change = self.compare(entry)?;
-                        let rewritten = change.is_some_and(|change| change != Change::Attributes);
-                        firsts.insert(*group, (&entry.path, rewritten));
-                        change
+                let same = entries.next_if(|entry| entry.as_ref().is_ok_and(|entry| entry.path == path));
+                match same.transpose()? {
+                    Some(entry) => {
+                        if enters && !is_directory(&entry) {
+                            walk.pass_over();
+                        }
+                        self.take(entry, what)?;
                     }
+                    // What is not in the slot goes as a whole; a million new files below it need no list.
+                    None => {
+                        if enters {
+                            walk.pass_over();
+                        }
+                        if !matches!(what, What::Mount) {
+                            self.found.push((Difference { path, change: Change::Remove }, 0));
+                        }
+                    }
+                }
+            }
+            for gone in entries {
+                self.take(gone?, What::Absent)?;
+            }
+            Ok::<_, StateError>(())
+        })?;
+        for (entry, what) in std::mem::take(&mut self.later) {
+            self.judge(&entry, &what)?;
+        }
+        let leftovers = leftovers(self.backup, self.root)?;
+        self.found.extend(leftovers.into_iter().map(|path| (Difference { path, change: Change::Remove }, 0)));
+        self.found.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        self.found.dedup_by(|(a, _), (b, _)| a.path == b.path);
+        Ok(self.found)
+    }
+
+    /// Judges an entry now or, where it depends on names that are still to come, later.
+    fn take(&mut self, entry: Entry, what: What) -> Result<(), StateError> {
+        let group = link_group(&entry);
+        let mut shared = false;
+        if let What::Inode(status) = &what
+            && status.kind != Kind::Directory
+            && status.links > 1
+        {
+            shared = true;
+            let names = self.names.entry((status.device, status.inode));
+            let names = names.or_insert(Names { count: 0, group, mixed: false });
+            names.mixed |= names.count > 0 && (group.is_none() || group != names.group);
+            names.count += 1;
+        }
+        let is_first = group.is_some_and(|group| !self.firsts.contains_key(&group));
+        let waits = match group.and_then(|group| self.firsts.get(&group)) {
+            Some(first) => first.rewritten.is_none(),
+            None => shared && !matches!(&what, What::Inode(status) if entry.is_unmoved(status, self.began)),
+        };
+        if !waits {
+            return self.judge(&entry, &what);
+        }
+        if is_first && let Some(group) = group {
+            self.firsts.insert(group, First { live: inode(&what), rewritten: None });
+        }
+        self.later.push((entry, what));
+        Ok(())
+    }
+
+    fn judge(&mut self, entry: &Entry, what: &What) -> Result<(), StateError> {
+        let change = match link_group(entry) {
+            Some(group) => match self.firsts.get(&group) {
+                // A further name of an inode: it need only lead to the same one as the first.
+                Some(First { live, rewritten: Some(rewritten) }) => {
+                    let same = live.is_some() && inode(what) == *live && !rewritten;
+                    (!same).then_some(Change::Link)
+                }
+                _ => {
+                    let change = self.compare(entry, what)?;
+                    let rewritten = Some(change.is_some_and(|change| change != Change::Attributes));
+                    self.firsts.insert(group, First { live: inode(what), rewritten });
+                    change
+                }
+            },
+            None => self.compare(entry, what)?,
+        };
+        if let Some(change) = change {
+            let size = match (&entry.node, change) {
+                (_, Change::Attributes | Change::Link | Change::Remove) => 0,
+                (SavedNode::File { content, .. }, _) => match &content.segments {
+                    Some(parts) => parts.iter().map(|(_, length)| length).sum(),
+                    None => content.size,
                 },
-                _ => self.compare(entry)?,
+                _ => 0,
             };
-            found.extend(change.map(|change| Difference { path: entry.path.clone(), change }));
+            self.found.push((Difference { path: entry.path.clone(), change }, size));
         }
-        found.extend(self.extra.into_iter().map(|path| Difference { path, change: Change::Remove }));
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(found)
+        Ok(())
     }
 
-    fn status(&self, path: &Path) -> Option<&Status> {
-        match self.live.get(path) {
-            Some(What::Inode(status)) => Some(status),
-            _ => None,
-        }
-    }
-
-    /// A further name of an inode: it need only lead to the same one as the first.
-    fn compare_link(&self, entry: &Entry, first: &Path, rewritten: bool) -> Option<Change> {
-        let inode = |path| self.status(path).map(|status| (status.device, status.inode));
-        match inode(&entry.path) {
-            found @ Some(_) if found == inode(first) && !rewritten => None,
-            _ => Some(Change::Link),
-        }
-    }
-
-    fn compare(&self, entry: &Entry) -> Result<Option<Change>, StateError> {
-        let what = self.live.get(&entry.path);
+    fn compare(&self, entry: &Entry, what: &What) -> Result<Option<Change>, StateError> {
         let (Some(attributes), Some(seen)) = (&entry.attributes, &entry.seen) else {
             return Ok(match (&entry.node, what) {
-                (SavedNode::Absent, Some(What::Inode(_))) => Some(Change::Remove),
+                (SavedNode::Absent, What::Inode(_)) => Some(Change::Remove),
                 _ => None,
             });
         };
         let status = match what {
-            None | Some(What::Absent) => return Ok(Some(Change::Create)),
-            Some(What::Mount) => return Ok(Some(Change::Covered)),
-            Some(What::Inode(status)) => status,
+            What::Absent => return Ok(Some(Change::Create)),
+            What::Mount => return Ok(Some(Change::Covered)),
+            What::Inode(status) => status,
         };
         if entry.node.kind() != Some(status.kind) {
             return Ok(Some(Change::Replace));
         }
-        if entry.is_unmoved(status, self.backup.manifest().header.began) {
+        if entry.is_unmoved(status, self.began) {
             return Ok(None);
         }
         let opened = self.root.parent(&entry.path).and_then(|(directory, name)| Node::open(directory, name));
@@ -279,7 +351,7 @@ impl<'a> Comparison<'a> {
                 // A planted link: the inode is not the one that was saved and has names elsewhere, so setting its
                 // metadata would change a file that is none of this module's, or another one of it.
                 let names = self.names.get(&(status.device, status.inode));
-                let shared = names.is_none_or(|names| status.links > names.count || names.mixed);
+                let shared = status.links > 1 && names.is_none_or(|names| status.links > names.count || names.mixed);
                 if shared && (seen.device, seen.inode) != (status.device, status.inode) {
                     return Ok(true);
                 }
@@ -297,6 +369,13 @@ impl<'a> Comparison<'a> {
             SavedNode::Special { number, .. } => Ok(status.number != *number),
             SavedNode::Directory | SavedNode::Absent | SavedNode::Mount => Ok(false),
         }
+    }
+}
+
+fn inode(what: &What) -> Option<(u64, u64)> {
+    match what {
+        What::Inode(status) => Some((status.device, status.inode)),
+        What::Absent | What::Mount => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! each path old or new, and applying again goes on. The order: directories from the top, files, links, removals, and
 //! last the attributes of directories from the bottom, whose times the work below had changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,12 @@ use rustix::fs::{AtFlags, Mode, StatVfsMountFlags, mkdirat, unlinkat};
 use super::MAX_FAILURES;
 use super::backup::machine_root;
 use super::beside::BesideRestore;
-use super::entry::{Entry, SavedNode};
+use super::entry::{Attributes, SavedNode};
 use super::error::{RestoreError, RestoreProblem, StateError};
 use super::manifest::Parent;
 use super::place::{Placer, put, set_attributes, temporary};
 use super::plan::{Change, Difference, RestorePlan, removals};
-use super::progress::Progress;
+use super::progress::{Meter, Progress, Step};
 use crate::fs::{Flags, IoContext, Kind, Node, PathError, Root, Status, is_absence, remove_all, remove_all_at};
 
 /// What a restore did.
@@ -62,6 +62,7 @@ impl RestorePlan<'_> {
             root: &root,
             placer: Placer::new(&root, &files, self.backup.name(), batch),
             touched: BTreeMap::new(),
+            directories: HashMap::new(),
             restored: Restored::default(),
             failures: Vec::new(),
             total: 0,
@@ -76,7 +77,10 @@ impl RestorePlan<'_> {
             other => other?,
         }
         beside.before_files(disturbed);
-        work.run();
+        let mut meter = Meter::new(report, Step::Restore, Some(self.differences.len() as u64));
+        // The manifest was read as a whole just now; if it can't be read again, what was not put back is told.
+        let told = work.run(&mut meter);
+        meter.finish();
         for path in gone.into_iter().rev() {
             work.remove_empty(&path);
         }
@@ -84,6 +88,10 @@ impl RestorePlan<'_> {
         let (steps, problems) = beside.after_files(&self.databases, work.total == 0);
         work.settle_holders();
         work.restored.steps = steps;
+        if let Err(error) = told {
+            work.total += 1;
+            work.failures.push(RestoreProblem::Slot(Box::new(error)));
+        }
         work.total += problems.len();
         work.failures.extend(problems);
         if work.total == 0 {
@@ -96,7 +104,13 @@ impl RestorePlan<'_> {
     fn require_writable(&self, root: &Root) -> Result<(), RestoreError> {
         let refused = |error: PathError| RestoreError::Refused(error.into());
         let mut need: BTreeMap<u64, (u64, u64, PathBuf)> = BTreeMap::new();
-        for Difference { path, change } in &self.differences {
+        let mut last: Option<&Path> = None;
+        for (Difference { path, .. }, size) in self.differences.iter().zip(&self.sizes) {
+            // Most lie in the directory of the one before.
+            if *size == 0 && last.is_some() && path.parent() == last {
+                continue;
+            }
+            last = path.parent();
             let Some((existing, directory)) =
                 path.ancestors().skip(1).find_map(|above| Some((above, root.directory(above).ok()?)))
             else {
@@ -106,18 +120,10 @@ impl RestorePlan<'_> {
             if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
                 return Err(rustix::io::Errno::ROFS).at("restore", path).map_err(refused);
             }
-            let size = match self.entry(path).map(|entry| &entry.node) {
-                Some(SavedNode::File { content, .. })
-                    if !matches!(change, Change::Attributes | Change::Link | Change::Remove) =>
-                {
-                    content.segments.as_ref().map_or(content.size, |parts| parts.iter().map(|(_, length)| length).sum())
-                }
-                _ => 0,
-            };
             let free = space.f_bfree.saturating_mul(space.f_frsize);
             let device = Status::at(&directory, "".as_ref()).at("look at", existing).map_err(refused)?.device;
             let (total, ..) = need.entry(device).or_insert((0, free, existing.to_owned()));
-            *total = total.saturating_add(size);
+            *total = total.saturating_add(*size);
         }
         for (need, have, store) in need.into_values() {
             if need > have {
@@ -126,10 +132,6 @@ impl RestorePlan<'_> {
             }
         }
         Ok(())
-    }
-
-    fn entry(&self, path: &Path) -> Option<&Entry> {
-        self.backup.manifest().entry(path)
     }
 }
 
@@ -150,6 +152,8 @@ struct Restorer<'a> {
     placer: Placer<'a>,
     /// Directories whose entries were changed, with the flags they had.
     touched: BTreeMap<PathBuf, Flags>,
+    /// What the saved ones among the directories concerned were like.
+    directories: HashMap<PathBuf, Attributes>,
     restored: Restored,
     failures: Vec<RestoreProblem>,
     total: usize,
@@ -158,43 +162,67 @@ struct Restorer<'a> {
 }
 
 impl Restorer<'_> {
-    fn run(&mut self) {
+    fn run(&mut self, meter: &mut Meter<'_, '_>) -> Result<(), StateError> {
         self.make_parents();
-        let mut links = Vec::new();
-        let mut first_of = BTreeMap::new();
-        for entry in &self.plan.backup.manifest().entries {
-            if let SavedNode::File { link_group: Some(group), .. } = entry.node {
-                first_of.entry(group).or_insert(&entry.path);
+        let mut links: Vec<(PathBuf, u32)> = Vec::new();
+        let mut first_of: HashMap<u32, PathBuf> = HashMap::new();
+        let has_links = self.plan.differences.iter().any(|difference| difference.change == Change::Link);
+        // The saved directories on the way down to where the work is.
+        let mut above: Vec<(PathBuf, Attributes)> = Vec::new();
+        let mut entries = self.plan.backup.entries()?.peekable();
+        for (Difference { path, change }, size) in self.plan.differences.iter().zip(&self.plan.sizes) {
+            let mut found = None;
+            while let Some(entry) = entries.next_if(|entry| entry.as_ref().map_or(true, |entry| entry.path <= *path)) {
+                let entry = entry?;
+                if let (SavedNode::Directory, Some(attributes)) = (&entry.node, &entry.attributes) {
+                    above.truncate(above.iter().take_while(|(above, _)| entry.path.starts_with(above)).count());
+                    above.push((entry.path.clone(), attributes.clone()));
+                }
+                if let SavedNode::File { link_group: Some(group), .. } = entry.node
+                    && has_links
+                {
+                    first_of.entry(group).or_insert_with(|| entry.path.clone());
+                }
+                found = (entry.path == *path).then_some(entry);
             }
-        }
-        for Difference { path, change } in &self.plan.differences {
-            let Some(entry) = self.plan.entry(path) else { continue };
+            for (directory, attributes) in &above {
+                let concerned = path == directory || path.parent() == Some(directory);
+                if concerned && !self.directories.contains_key(directory) {
+                    self.directories.insert(directory.clone(), attributes.clone());
+                }
+            }
+            let Some(entry) = found else { continue };
             let done = match change {
                 Change::Remove => continue,
                 Change::Covered => Err(rustix::io::Errno::BUSY).at("put back, below a mount,", path),
                 Change::Link => {
-                    links.push(entry);
+                    if let SavedNode::File { link_group: Some(group), .. } = entry.node {
+                        links.push((entry.path, group));
+                    }
                     continue;
                 }
                 Change::Attributes if entry.node == SavedNode::Directory => self.touch(path),
-                Change::Attributes => self.placer.fix(entry),
+                Change::Attributes => self.placer.fix(&entry),
                 Change::Create | Change::Replace | Change::Content => {
+                    let is_directory = entry.node == SavedNode::Directory;
                     let placed = self.touch_above(path).and_then(|()| self.placer.place(entry));
                     // Its own attributes come when everything in it is back.
-                    if entry.node == SavedNode::Directory { placed.and_then(|()| self.touch(path)) } else { placed }
+                    if is_directory { placed.and_then(|()| self.touch(path)) } else { placed }
                 }
             };
+            meter.advance(*size);
             self.note(path, done);
         }
         self.flush();
-        for entry in links {
-            let SavedNode::File { link_group: Some(group), .. } = entry.node else { continue };
+        for (path, group) in links {
             let Some(first) = first_of.get(&group) else { continue };
-            let done = self.touch_above(&entry.path).and_then(|()| self.placer.link(first, &entry.path));
-            self.note(&entry.path, done);
+            let done = self.touch_above(&path).and_then(|()| self.placer.link(first, &path));
+            meter.advance(0);
+            self.note(&path, done);
         }
         self.placer.set_flags(&mut self.failures, &mut self.total);
         self.remove_added();
+        Ok(())
     }
 
     /// Removes what was not there when the backup was made; last, unless the room is needed first.
@@ -291,8 +319,7 @@ impl Restorer<'_> {
     /// Gives directories their attributes, the deepest first, and makes everything durable.
     fn settle(&mut self) {
         for (path, flags) in std::mem::take(&mut self.touched).into_iter().rev() {
-            let attributes = self.plan.entry(&path).filter(|entry| entry.node == SavedNode::Directory);
-            let attributes = attributes.and_then(|entry| entry.attributes.as_ref());
+            let attributes = self.directories.get(&path);
             let settled = self.root.parent(&path).and_then(|(directory, name)| Node::open(directory, name));
             let settled = match settled {
                 // Removed with what was above it.
@@ -328,9 +355,7 @@ impl Restorer<'_> {
         if self.plan.databases.is_empty() {
             return;
         }
-        for path in self.plan.backup.holders() {
-            let attributes = self.plan.entry(&path).filter(|entry| entry.node == SavedNode::Directory);
-            let Some(attributes) = attributes.and_then(|entry| entry.attributes.as_ref()) else { continue };
+        for (path, attributes) in self.holders() {
             let node = self.root.parent(&path).and_then(|(directory, name)| Node::open(directory, name));
             let settled = node.and_then(|node| match node.status()? {
                 status if status.kind == Kind::Directory && status.mtime != attributes.mtime => {
@@ -347,6 +372,14 @@ impl Restorer<'_> {
                 }
             }
         }
+    }
+
+    /// What was saved of those directories. Their lines were read soundly before the first change.
+    fn holders(&self) -> Vec<(PathBuf, Attributes)> {
+        let holders = self.plan.backup.holders();
+        let entries = self.plan.backup.entries().into_iter().flatten().flatten();
+        let entries = entries.filter(|entry| entry.node == SavedNode::Directory && holders.contains(&entry.path));
+        entries.filter_map(|entry| Some((entry.path, entry.attributes?))).collect()
     }
 
     fn note(&mut self, path: &Path, done: Result<(), PathError>) {

@@ -2,17 +2,19 @@
 //!
 //! Links lead from slot to slot only. A link to a live file would be changed by whoever writes to that file in place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, symlinkat, unlinkat};
+use rustix::io::Errno;
 
 use super::bytes::Bytes;
 use super::entry::{Attributes, Entry, Identity, SavedNode};
 use super::error::StateError;
-use super::manifest::{Manifest, ancestors};
+use super::manifest::ancestors;
+use super::pool::Stop;
 use super::slot::Staging;
 use super::survey::{Found, TRIES, What};
 use crate::fs::{self, Content, Cursor, IoContext, Kind, Node, Root, Status, is_absence};
@@ -20,91 +22,65 @@ use crate::fs::{self, Content, Cursor, IoContext, Kind, Node, Root, Status, is_a
 /// Above so many files to copy, the live file systems are synced as a whole before the copying begins.
 pub(super) const MANY: usize = 64;
 
-/// The former slot of the same name.
-pub(super) struct Former<'a> {
-    pub manifest: &'a Manifest,
-    pub files: &'a Root,
+/// Something that was found, and what a former slot knows of it.
+pub(super) struct Job {
+    pub found: Found,
+    /// The entry of a former slot that has not moved since, and which of the slots.
+    pub known: Option<(Entry, usize)>,
+    /// Whether it is a further name of an inode whose content is on its way already.
+    pub again: bool,
 }
 
-impl Former<'_> {
-    /// The entry of a live inode that has not moved since the former slot was made.
-    pub fn unmoved(&self, path: &Path, status: &Status) -> Option<&Entry> {
-        self.manifest.entry(path).filter(|entry| entry.is_unmoved(status, self.manifest.header.began))
-    }
+/// A job that is done.
+pub(super) enum Done {
+    /// Its entry, but for the number of its link group, and how much was copied.
+    Saved(Entry, u64),
+    /// A further name, with its attributes.
+    Again(Found, Attributes),
 }
 
-/// The first name of an inode that has several.
-struct Linked {
-    number: u32,
-    first: PathBuf,
-    content: Content,
-}
-
-/// A slot being filled.
-pub(super) struct Saver<'a> {
+/// What one thread saves with: its own open directories.
+pub(super) struct Worker<'a> {
     live: Cursor<'a>,
-    former: Option<&'a Former<'a>>,
-    linked_from: Option<Cursor<'a>>,
-    staging: &'a Staging,
+    formers: Vec<(&'a Root, Cursor<'a>)>,
     staged: Cursor<'a>,
     sync_each: bool,
-    links: HashMap<(u64, u64), Linked>,
-    /// Entries so far.
-    pub entries: Vec<Entry>,
-    /// What is new below the staging's files.
-    pub written: Vec<PathBuf>,
+    stop: Stop,
 }
 
-impl<'a> Saver<'a> {
-    /// Begins with nothing. `sync_each`: a live file is synced before it is read, so that a later write through a
-    /// memory map has to fault and is seen by its ctime.
-    pub fn new(live: &'a Root, former: Option<&'a Former<'a>>, staging: &'a Staging, sync_each: bool) -> Self {
-        Self {
-            live: Cursor::new(live),
-            former,
-            linked_from: former.map(|former| Cursor::new(former.files)),
-            staging,
-            staged: Cursor::new(staging.files()),
-            sync_each,
-            links: HashMap::new(),
-            entries: Vec::new(),
-            written: Vec::new(),
-        }
+impl<'a> Worker<'a> {
+    /// `sync_each`: a live file is synced before it is read, so that a later write through a memory map has to fault and
+    /// is seen by its ctime.
+    pub fn new(live: &'a Root, formers: &'a [Root], staging: &'a Staging, sync_each: bool, stop: &Stop) -> Self {
+        let formers = formers.iter().map(|files| (files, Cursor::new(files))).collect();
+        let staged = Cursor::new(staging.files());
+        Self { live: Cursor::new(live), formers, staged, sync_each, stop: stop.clone() }
     }
 
-    /// Saves one path. Paths come in the order of the walk.
-    pub fn save(&mut self, found: &Found) -> Result<(), StateError> {
+    /// Saves one path. The directory above it is there.
+    pub fn save(&mut self, job: Job) -> Result<Done, StateError> {
+        let Job { found, known, again } = job;
         let path = &found.path;
-        let entry = match &found.what {
-            What::Absent => bare(path, SavedNode::Absent),
-            What::Mount => bare(path, SavedNode::Mount),
-            What::Inode(status) => match status.kind {
-                Kind::File => self.save_file(path, status)?,
-                Kind::Directory => self.save_directory(path, status)?,
-                Kind::Symlink => self.save_symlink(path, status)?,
-                kind => {
-                    let node = SavedNode::Special { kind, number: status.number };
-                    let attributes = self.attributes(path, status)?;
-                    with(path, node, attributes, status)
-                }
-            },
+        let status = match &found.what {
+            What::Absent => return Ok(Done::Saved(bare(path, SavedNode::Absent), 0)),
+            What::Mount => return Ok(Done::Saved(bare(path, SavedNode::Mount), 0)),
+            What::Inode(status) => *status,
         };
-        self.entries.push(entry);
-        Ok(())
-    }
-
-    fn save_directory(&mut self, path: &Path, status: &Status) -> Result<Entry, StateError> {
-        let attributes = self.attributes(path, status)?;
-        if path.parent().is_some() {
-            self.make_room(path)?;
-            let (directory, name) = self.staged.parent(path).at("save", path)?;
-            mkdirat(directory, name, Mode::RWXU).at("save", path)?;
-            self.written.push(path.to_owned());
+        if again {
+            let attributes = self.attributes(path, &status, known)?;
+            return Ok(Done::Again(found, attributes));
         }
-        Ok(with(path, SavedNode::Directory, attributes, status))
+        let node = match status.kind {
+            Kind::File => return self.save_file(path, known),
+            Kind::Directory => SavedNode::Directory,
+            Kind::Symlink => self.save_symlink(path)?,
+            kind => SavedNode::Special { kind, number: status.number },
+        };
+        let attributes = self.attributes(path, &status, known)?;
+        Ok(Done::Saved(with(path, node, attributes, &status), 0))
     }
 
-    fn save_symlink(&mut self, path: &Path, status: &Status) -> Result<Entry, StateError> {
+    fn save_symlink(&mut self, path: &Path) -> Result<SavedNode, StateError> {
         let node = self.open(path)?;
         let target = match node.link_target() {
             // It is no link any more.
@@ -113,57 +89,37 @@ impl<'a> Saver<'a> {
             }
             other => other.at("read the link", path)?,
         };
-        let attributes = self.attributes(path, status)?;
-        self.make_room(path)?;
         let (directory, name) = self.staged.parent(path).at("save", path)?;
         symlinkat(target.as_slice(), directory, name).at("save", path)?;
-        Ok(with(path, SavedNode::Symlink { target: Bytes(target) }, attributes, status))
+        Ok(SavedNode::Symlink { target: Bytes(target) })
     }
 
-    fn save_file(&mut self, path: &Path, status: &Status) -> Result<Entry, StateError> {
-        self.make_room(path)?;
-        let inode = (status.device, status.inode);
-        if status.links > 1
-            && let Some(linked) = self.links.get(&inode)
+    fn save_file(&mut self, path: &Path, known: Option<(Entry, usize)>) -> Result<Done, StateError> {
+        if let Some((entry, from)) = known
+            && let Some(entry) = self.reuse(path, entry, from)?
         {
-            let (first, node) = (linked.first.clone(), saved_file(linked.content.clone(), Some(linked.number)));
-            let attributes = self.attributes(path, status)?;
-            link(self.staging.files(), &first, &mut self.staged, path).at("save", path)?;
-            self.written.push(path.to_owned());
-            return Ok(with(path, node, attributes, status));
+            return Ok(Done::Saved(entry, 0));
         }
-        let (content, attributes, status) = match self.reuse(path, status)? {
-            Some((content, attributes)) => (content, attributes, *status),
-            None => self.copy(path)?,
-        };
-        self.written.push(path.to_owned());
-        let mut group = None;
-        if status.links > 1 {
-            let number = u32::try_from(self.links.len()).unwrap_or(u32::MAX);
-            group = Some(number);
-            let linked = Linked { number, first: path.to_owned(), content: content.clone() };
-            self.links.insert((status.device, status.inode), linked);
-        }
-        Ok(with(path, saved_file(content, group), attributes, &status))
+        let (content, attributes, status) = self.copy(path)?;
+        let size = content.size;
+        Ok(Done::Saved(with(path, saved_file(content, None), attributes, &status), size))
     }
 
-    /// Links the content of the former slot if the live file is still the same.
-    fn reuse(&mut self, path: &Path, status: &Status) -> Result<Option<(Content, Attributes)>, StateError> {
-        let Some(former) = self.former else { return Ok(None) };
-        let Some(entry) = former.unmoved(path, status) else { return Ok(None) };
-        let (SavedNode::File { content, .. }, Some(attributes)) = (&entry.node, &entry.attributes) else {
-            return Ok(None);
-        };
-        let Some(cursor) = &mut self.linked_from else { return Ok(None) };
-        let saved = cursor.parent(path).and_then(|(directory, name)| Status::at(directory, name));
+    /// Links the content of a former slot, whose entry says that the live file is still the same.
+    fn reuse(&mut self, path: &Path, mut entry: Entry, from: usize) -> Result<Option<Entry>, StateError> {
+        let SavedNode::File { content, link_group } = &mut entry.node else { return Ok(None) };
+        let Some((_, cursor)) = self.formers.get_mut(from) else { return Ok(None) };
+        let Ok((directory, name)) = cursor.parent(path) else { return Ok(None) };
         // A former slot that lost something is no reason to fail: the live file is there to be read.
-        if !saved.is_ok_and(|saved| saved.kind == Kind::File && saved.size == content.size) {
+        if !Status::at(directory, name).is_ok_and(|saved| saved.kind == Kind::File && saved.size == content.size) {
             return Ok(None);
         }
-        match link(former.files, path, &mut self.staged, path) {
-            Ok(()) => Ok(Some((content.clone(), attributes.clone()))),
-            // Too many links, or a file system without them.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(error).at("save", path)?,
+        let (staged, new) = self.staged.parent(path).at("save", path)?;
+        *link_group = None;
+        match linkat(directory, name, staged, new, AtFlags::empty()) {
+            Ok(()) => Ok(Some(entry)),
+            Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(error).at("save", path)?,
+            // Too many links, another file system, or one without links.
             Err(_) => Ok(None),
         }
     }
@@ -182,7 +138,7 @@ impl<'a> Saver<'a> {
             let (directory, name) = self.staged.parent(path).at("save", path)?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let target = File::from(openat(directory, name, flags, Mode::from_raw_mode(0o600)).at("save", path)?);
-            let copied = fs::copy(&source, &before, &target);
+            let copied = fs::copy(&source, &before, &target, || self.stop.is_set());
             let xattrs = node.xattrs().at("read the attributes of", path)?;
             if before.is_unmoved(&node.status().at("look at", path)?) {
                 return Ok((copied.at("save", path)?, Attributes::new(&before, xattrs), before));
@@ -192,10 +148,13 @@ impl<'a> Saver<'a> {
         Err(StateError::Changing(path.to_owned()))
     }
 
-    fn attributes(&mut self, path: &Path, status: &Status) -> Result<Attributes, StateError> {
-        let known =
-            self.former.and_then(|former| former.unmoved(path, status)).and_then(|entry| entry.attributes.clone());
-        if let Some(known) = known {
+    fn attributes(
+        &mut self,
+        path: &Path,
+        status: &Status,
+        known: Option<(Entry, usize)>,
+    ) -> Result<Attributes, StateError> {
+        if let Some(known) = known.and_then(|(entry, _)| entry.attributes) {
             return Ok(known);
         }
         let xattrs = self.open(path)?.xattrs().at("read the attributes of", path)?;
@@ -207,6 +166,127 @@ impl<'a> Saver<'a> {
             Err(error) if is_absence(&error) => Err(StateError::Vanishing(path.to_owned())),
             other => Ok(other.at("open", path)?),
         }
+    }
+}
+
+/// An inode with several names.
+struct Names {
+    first: PathBuf,
+    /// Its number in the slot and its content, once it is saved.
+    saved: Option<(u32, Content)>,
+    /// Names that are still to come, if none lies elsewhere.
+    left: u32,
+}
+
+/// What keeps the order: directories are made before what they hold, and further names after the first.
+pub(super) struct Order<'a> {
+    staging: &'a Staging,
+    staged: Cursor<'a>,
+    names: HashMap<(u64, u64), Names>,
+    numbers: u32,
+    written: Written,
+}
+
+/// What is new below the staging's files.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The first of it.
+    pub paths: Vec<PathBuf>,
+    /// Whether there is more, so that everything has to be synced.
+    pub more: bool,
+}
+
+impl Written {
+    /// Up to how many files and directories are synced one by one; with more, one syncfs(2) is cheaper.
+    const FEW: usize = 16;
+
+    fn add(&mut self, path: &Path) {
+        if self.paths.len() < Self::FEW { self.paths.push(path.to_owned()) } else { self.more = true }
+    }
+}
+
+impl<'a> Order<'a> {
+    pub fn new(staging: &'a Staging) -> Self {
+        let (staged, names) = (Cursor::new(staging.files()), HashMap::new());
+        Self { staging, staged, names, numbers: 0, written: Written::default() }
+    }
+
+    /// What has to be there before a job is handed to a worker. Says whether it is a further name of one before.
+    pub fn prepare(&mut self, found: &Found) -> Result<bool, StateError> {
+        let What::Inode(status) = &found.what else { return Ok(false) };
+        let path = &found.path;
+        match status.kind {
+            Kind::Directory if path.parent().is_some() => {
+                self.make_room(path)?;
+                let (directory, name) = self.staged.parent(path).at("save", path)?;
+                mkdirat(directory, name, Mode::RWXU).at("save", path)?;
+                self.written.add(path);
+            }
+            Kind::File | Kind::Symlink => self.make_room(path)?,
+            _ => {}
+        }
+        if status.kind != Kind::File || status.links < 2 {
+            return Ok(false);
+        }
+        match self.names.entry((status.device, status.inode)) {
+            hash_map::Entry::Occupied(_) => Ok(true),
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(Names { first: path.clone(), saved: None, left: status.links });
+                Ok(false)
+            }
+        }
+    }
+
+    /// Completes what a worker has done. Comes in the order of the walk.
+    pub fn complete(&mut self, done: Done) -> Result<Entry, StateError> {
+        match done {
+            Done::Saved(mut entry, _) => {
+                if let (SavedNode::File { content, link_group }, Some(seen)) = (&mut entry.node, &entry.seen) {
+                    self.written.add(&entry.path);
+                    if seen.links > 1 {
+                        *link_group = Some(self.number((seen.device, seen.inode), &entry.path, seen.links, content));
+                    }
+                }
+                Ok(entry)
+            }
+            Done::Again(found, attributes) => {
+                let Found { path, what: What::Inode(status) } = found else {
+                    return Err(StateError::Vanishing(found.path));
+                };
+                let inode = (status.device, status.inode);
+                // Without a first name it was another inode when it was read.
+                let Some(Names { first, saved: Some((number, content)), left }) = self.names.get_mut(&inode) else {
+                    return Err(StateError::Vanishing(path));
+                };
+                let (old_directory, old_name) = self.staging.files().parent(first).at("save", &path)?;
+                let (directory, name) = self.staged.parent(&path).at("save", &path)?;
+                linkat(old_directory, old_name, directory, name, AtFlags::empty()).at("save", &path)?;
+                self.written.add(&path);
+                let node = saved_file(content.clone(), Some(*number));
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    // Every name was seen; nothing has to be remembered of it.
+                    self.names.remove(&inode);
+                }
+                Ok(with(&path, node, attributes, &status))
+            }
+        }
+    }
+
+    fn number(&mut self, inode: (u64, u64), path: &Path, links: u32, content: &Content) -> u32 {
+        let next = self.numbers;
+        let names = self.names.entry(inode).or_insert(Names { first: path.to_owned(), saved: None, left: links });
+        names.left = names.left.saturating_sub(1);
+        let (number, _) = names.saved.get_or_insert_with(|| (next, content.clone()));
+        if *number == next {
+            self.numbers = next.saturating_add(1);
+        }
+        *number
+    }
+
+    /// What is new, when all is done.
+    pub fn written(self) -> Written {
+        self.written
     }
 
     /// Makes the directories above a declared path, which are no entries of their own.
@@ -222,7 +302,7 @@ impl<'a> Saver<'a> {
                 Err(rustix::io::Errno::EXIST) => {}
                 other => {
                     other.at("save", path)?;
-                    self.written.push(above);
+                    self.written.add(&above);
                 }
             }
         }
@@ -236,12 +316,6 @@ fn sync_data(file: &File) -> io::Result<()> {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::ROFS) => Ok(()),
         other => Ok(other?),
     }
-}
-
-fn link(from: &Root, old: &Path, to: &mut Cursor<'_>, new: &Path) -> io::Result<()> {
-    let (old_directory, old_name) = from.parent(old)?;
-    let (new_directory, new_name) = to.parent(new)?;
-    Ok(linkat(old_directory, old_name, new_directory, new_name, AtFlags::empty())?)
 }
 
 fn saved_file(content: Content, link_group: Option<u32>) -> SavedNode {

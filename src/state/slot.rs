@@ -5,7 +5,7 @@
 //! the file system has no exchange, between two renames. So `.new` may always be removed, and `.old` goes back when the
 //! slot is missing. `.NAME_backup.next` exists only where the former slot can't be renamed at all: it is complete, and
 //! takes the slot's place whatever is left of that one. `.NAME_backup.before` is a
-//! former slot that is kept on purpose; see `former.rs`.
+//! former slot that is kept on purpose; see `replaced.rs`.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use updates_protocol::ModuleName;
 
 use super::error::StateError;
+use super::save::Written;
 use crate::fs::{IoContext, PathError, Root, is_absence, list, remove_all_at, sync_directory};
 
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -25,9 +26,6 @@ pub(super) const FILES: &str = "files";
 pub(super) const DATABASES: &str = "databases";
 pub(super) const SERVICES: &str = "services.json";
 const SUFFIX: &str = "_backup";
-
-/// Up to how many files and directories are synced one by one; with more, one syncfs(2) is cheaper.
-const FEW: usize = 16;
 
 /// The places of one name in a store.
 #[derive(Debug, Clone)]
@@ -177,7 +175,7 @@ impl Staging {
     /// an error of fsync is final, because the kernel reports it once and would then call the next one a success.
     ///
     /// With `keep_former` the former slot is kept as `.NAME_backup.before`, unless there is one already.
-    pub fn publish(mut self, manifest: &File, written: &[PathBuf], keep_former: bool) -> Result<(), StateError> {
+    pub fn publish(mut self, manifest: &File, written: &Written, keep_former: bool) -> Result<(), StateError> {
         let path = self.places.new_slot();
         manifest.sync_all().at("write", &path.join(MANIFEST))?;
         self.sync(written).at("write", &path)?;
@@ -231,12 +229,12 @@ impl Staging {
         Ok(())
     }
 
-    fn sync(&self, written: &[PathBuf]) -> io::Result<()> {
+    fn sync(&self, written: &Written) -> io::Result<()> {
         let files = self.files.readable(Path::new("/"))?;
-        if written.len() > FEW {
+        if written.more {
             return Ok(rustix::fs::syncfs(&files)?);
         }
-        for path in written {
+        for path in &written.paths {
             let (directory, name) = self.files.parent(path)?;
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             match openat(&directory, name, flags, Mode::empty()) {

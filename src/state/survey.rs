@@ -1,7 +1,6 @@
-//! The walk over the declared paths of the live machine: what is there, by status alone, in the manifest's order.
+//! What is walked, and what is found there: the declared paths, each once, without the supervisor's own places.
 //!
-//! Nothing is opened but directories. Links are recorded and not followed, mounts are recorded and not crossed, and a
-//! name that vanishes between listing and looking makes its directory be listed again.
+//! The walk itself is in `walk.rs`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,14 +9,11 @@ use updates_protocol::DeclaredPath;
 
 use super::error::StateError;
 use super::manifest::{Parent, ancestors};
-use crate::fs::{IoContext, Kind, Node, Root, Status, is_absence, list};
+use super::walk::Walk;
+use crate::fs::{IoContext, Kind, Node, Root, Status, is_absence};
 
-/// How often a directory is listed, or a file read, before it counts as changing.
+/// How often a tree is walked, or a file read, before it counts as changing.
 pub(super) const TRIES: usize = 3;
-
-/// The longest path that is walked, in bytes: sixteen times what a system call takes, so that no honest tree meets it, and
-/// short enough that a tree made to be deep costs little time and memory.
-const MAX_PATH: usize = 64 << 10;
 
 /// One path of the walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,81 +61,21 @@ impl Territory {
         Self { paths: kept, left_out }
     }
 
-    /// Walks all of it. A directory for which `enter` says no is reported but not listed.
-    pub fn survey(&self, root: &Root, mut enter: impl FnMut(&Path) -> bool) -> Result<Vec<Found>, StateError> {
-        let mut found = Vec::new();
-        for declared in &self.paths {
-            self.walk(root, declared, &mut enter, &mut found)?;
-        }
-        if !self.left_out.is_empty() {
-            // A declared path inside of a left-out place was walked after its elders.
-            found.sort_by(|a, b| a.path.cmp(&b.path));
-        }
-        Ok(found)
+    /// Walks all of it, as far as it is asked for.
+    pub fn survey<'a>(&'a self, root: &'a Root) -> Walk<'a> {
+        Walk::new(self, root)
     }
 
-    fn walk(
-        &self,
-        root: &Root,
-        declared: &DeclaredPath,
-        enter: &mut impl FnMut(&Path) -> bool,
-        found: &mut Vec<Found>,
-    ) -> Result<(), StateError> {
-        if self.is_left_out(declared.as_path()) {
-            // It would be writable and not come back.
-            return Err(StateError::Reserved(declared.clone()));
-        }
-        let Some(top) = status(root, declared.as_path())? else {
-            found.push(Found { path: declared.as_path().to_owned(), what: What::Absent });
-            return Ok(());
-        };
-        let mut pending = vec![(declared.as_path().to_owned(), top)];
-        while let Some((path, status)) = pending.pop() {
-            if is_other_mount(&top, &status) {
-                found.push(Found { path, what: What::Mount });
-                continue;
-            }
-            if path.as_os_str().len() > MAX_PATH {
-                return Err(StateError::TooDeep(declared.clone()));
-            }
-            if status.kind == Kind::Directory && enter(&path) {
-                pending.extend(self.children(root, &path)?.into_iter().rev());
-            }
-            found.push(Found { path, what: What::Inode(status) });
-        }
-        Ok(())
-    }
-
-    fn children(&self, root: &Root, path: &Path) -> Result<Vec<(PathBuf, Status)>, StateError> {
-        let directory = match root.readable(path) {
-            Err(error) if is_absence(&error) || is_link(&error) => return Err(StateError::Vanishing(path.to_owned())),
-            other => other.at("list", path)?,
-        };
-        'again: for _ in 0..TRIES {
-            rustix::fs::seek(&directory, rustix::fs::SeekFrom::Start(0)).at("list", path)?;
-            let names = list(&directory).at("list", path)?;
-            let mut children = Vec::with_capacity(names.len());
-            for name in names {
-                let child = path.join(&name);
-                if self.is_left_out(&child) {
-                    continue;
-                }
-                match Status::at(&directory, &name) {
-                    Err(error) if is_absence(&error) => continue 'again,
-                    other => children.push((child, other.at("look at", &path.join(&name))?)),
-                }
-            }
-            return Ok(children);
-        }
-        Err(StateError::Vanishing(path.to_owned()))
-    }
-
-    fn is_left_out(&self, path: &Path) -> bool {
+    pub fn is_left_out(&self, path: &Path) -> bool {
         self.left_out.iter().any(|out| out.as_path() == path)
     }
 
     /// The directories above the declared paths, as they are now.
     pub fn parents(&self, root: &Root) -> Result<Vec<Parent>, StateError> {
+        for declared in &self.paths {
+            // Where a link leads there, this error says what to declare instead.
+            status(root, declared.as_path())?;
+        }
         let mut above: Vec<PathBuf> = self.paths.iter().flat_map(|path| ancestors(path.as_path())).collect();
         above.sort_unstable();
         above.dedup();
@@ -166,7 +102,7 @@ fn parent(root: &Root, path: &Path) -> Result<Option<Parent>, StateError> {
 }
 
 /// The status of a declared path; a symbolic link above it is an error that says what to declare instead.
-fn status(root: &Root, path: &Path) -> Result<Option<Status>, StateError> {
+pub(super) fn status(root: &Root, path: &Path) -> Result<Option<Status>, StateError> {
     match root.status(path) {
         Err(error) if is_link(&error) => Err(match through_link(root, path) {
             Some(error) => error,
@@ -197,11 +133,11 @@ fn through_link(root: &Root, path: &Path) -> Option<StateError> {
     Some(StateError::ThroughLink { declared: path.to_owned(), link, instead })
 }
 
-fn is_link(error: &io::Error) -> bool {
+pub(super) fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
-fn is_other_mount(top: &Status, status: &Status) -> bool {
+pub(super) fn is_other_mount(top: &Status, status: &Status) -> bool {
     (top.mount, top.device) != (status.mount, status.device)
         // A btrfs subvolume has a device number of its own and is no mount; where the kernel tells mounts, believe it.
         && (top.mount == 0 || top.mount != status.mount)

@@ -71,9 +71,10 @@ impl Backup {
         Ok(count)
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "a manifest that is read as it is asked for can fail")]
-    fn each(&self, look: impl FnMut(&Entry)) -> Result<(), StateError> {
-        self.manifest().entries.iter().for_each(look);
+    fn each(&self, mut look: impl FnMut(&Entry)) -> Result<(), StateError> {
+        for entry in self.entries()? {
+            look(&entry?);
+        }
         Ok(())
     }
 }

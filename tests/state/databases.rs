@@ -103,7 +103,8 @@ fn a_database_inside_of_a_declared_folder_is_saved_in_its_own_way_and_comes_back
     let backup = ground.seal_with(&["/etc/app", DATABASE], &[DATABASE]);
     backup.verify().unwrap();
     assert!(ground.plan().is_empty(), "{:?}", ground.plan());
-    let saved: Vec<_> = backup.manifest().entries.iter().map(|entry| entry.path.to_str().unwrap()).collect();
+    let saved: Vec<_> =
+        backup.entries().unwrap().map(|entry| entry.unwrap().path.to_str().unwrap().to_owned()).collect();
     assert_eq!(saved, ["/etc/app", "/etc/app/data", "/etc/app/data/plain"]);
     assert_eq!(rows_of_dump(&ground, 0), 2);
 
@@ -392,10 +393,10 @@ fn a_database_in_use_that_is_declared_as_a_file_is_noted() {
     ground.sql("/etc/app/at_rest.db", "CREATE TABLE t(a)");
     ground.write("/etc/app/none", "x");
     ground.write("/etc/app/none-wal", "x");
-    let notes = ground.seal(&["/etc/app"]).notes();
+    let notes = ground.seal(&["/etc/app"]).notes().unwrap();
     assert_eq!(notes, [Note::UndeclaredDatabase("/etc/app/app.db".into())]);
     assert!(notes[0].to_string().contains("databases"));
-    assert!(ground.seal_with(&["/etc/app"], &["/etc/app/app.db"]).notes().is_empty());
+    assert!(ground.seal_with(&["/etc/app"], &["/etc/app/app.db"]).notes().unwrap().is_empty());
     drop(service);
 }
 

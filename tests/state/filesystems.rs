@@ -128,7 +128,7 @@ fn a_subvolume_below_a_declared_path_is_part_of_it() {
     ground.write("/etc/app/data/deep/x", "one");
     ground.write("/etc/app/data/y", "one");
     let before = ground.observe("/etc/app");
-    assert_eq!(ground.seal(&["/etc/app"]).notes(), []);
+    assert_eq!(ground.seal(&["/etc/app"]).notes().unwrap(), []);
     ground.write("/etc/app/data/deep/x", "two");
     fs::remove_file(ground.at("/etc/app/data/y")).unwrap();
     subvolume("create", "/etc/app/planted");

@@ -166,7 +166,7 @@ fn bind_mounts_of_folders_and_files_are_neither_crossed_nor_removed() {
     for path in ["/etc/app/new/folder", "/etc/app/file", "/etc/app/folder"] {
         unbind(path);
     }
-    let notes = sealed.unwrap().notes();
+    let notes = sealed.unwrap().notes().unwrap();
     assert_eq!(notes, ["/etc/app/file", "/etc/app/folder"].map(|path| Note::Mount(path.into())));
     assert!(restored.is_err(), "a mount in the way of a removal is said");
     assert_eq!((foreign.as_str(), ground.read("/etc/app/x").as_str()), ("foreign", "x"));

@@ -25,7 +25,7 @@ pub fn create(
         supervisor.create_backup(module, description, wait(waiting.wait), &mut bar)?
     };
     let Created { backup, label, reused, unchanged, left_out, took } = created;
-    let (totals, notes) = (backup.totals()?, backup.notes());
+    let (totals, notes) = (backup.totals()?, backup.notes()?);
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
     let json = json!({

@@ -31,7 +31,7 @@ pub fn show(
     let differences = if diff { Some(supervisor.differences(slot, backup)?) } else { None };
     let header = &backup.manifest().header;
     let totals = backup.totals()?;
-    let notes: Vec<String> = backup.notes().iter().map(ToString::to_string).collect();
+    let notes: Vec<String> = backup.notes()?.iter().map(ToString::to_string).collect();
     let mut json = merged(slot_json(slot), backup_json(backup, &totals));
     json = merged(
         json,
