@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 
+use openssl::sha::{self, Sha256};
 use rustix::fs::{SeekFrom, ioctl_ficlone, seek};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::Status;
 
@@ -81,7 +81,7 @@ pub fn copy_checked(source: &File, content: &Content, target: &File) -> io::Resu
 
 /// SHA-256 of some bytes, as hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
+    hexadecimal(&sha::sha256(bytes))
 }
 
 /// Two lower-case digits a byte.
@@ -138,7 +138,7 @@ fn read(
             at += length as u64;
         }
     }
-    Ok(Content { size, sha256: hexadecimal(&hasher.finalize()), segments })
+    Ok(Content { size, sha256: hexadecimal(&hasher.finish()), segments })
 }
 
 fn zeros_outside(file: &File, status: &Status, expected: &[(u64, u64)]) -> io::Result<bool> {
@@ -147,11 +147,15 @@ fn zeros_outside(file: &File, status: &Status, expected: &[(u64, u64)]) -> io::R
     for (start, length) in data {
         let (mut at, end) = (start, start + length);
         while at < end {
-            if let Some(&(from, length)) = expected.iter().find(|(from, length)| (*from..from + length).contains(&at)) {
+            // Segments are in order, and there may be very many of them.
+            let after = expected.partition_point(|(from, _)| *from <= at);
+            if let Some(&(from, length)) = after.checked_sub(1).and_then(|before| expected.get(before))
+                && at < from + length
+            {
                 at = from + length;
                 continue;
             }
-            let next = expected.iter().map(|(from, _)| *from).filter(|from| *from > at).min().unwrap_or(end).min(end);
+            let next = expected.get(after).map_or(end, |(from, _)| (*from).min(end));
             let wanted = CHUNK.min(usize::try_from(next - at).unwrap_or(CHUNK));
             let length = file.read_at(&mut buffer[..wanted], at)?;
             if length == 0 || buffer[..length].iter().any(|&byte| byte != 0) {
@@ -164,7 +168,6 @@ fn zeros_outside(file: &File, status: &Status, expected: &[(u64, u64)]) -> io::R
 }
 
 /// A reader's bytes that are hashed while they are written on.
-#[derive(Debug)]
 pub struct HashingWriter<W> {
     inner: W,
     hasher: Sha256,
@@ -178,7 +181,7 @@ impl<W: Write> HashingWriter<W> {
 
     /// The digest of all that was written, and the writer.
     pub fn finish(self) -> (String, W) {
-        (hexadecimal(&self.hasher.finalize()), self.inner)
+        (hexadecimal(&self.hasher.finish()), self.inner)
     }
 }
 

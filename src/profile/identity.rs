@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use openssl::sha::sha256;
 use updates_protocol::{Identity, ModuleName};
 
 /// First and last number of a dynamic user. systemd's "Users, Groups, UIDs and GIDs on systemd Systems" calls 65,536 to
@@ -102,7 +102,7 @@ pub fn is_dynamic(uid: u32) -> bool {
 /// The same number for the same name, on every machine and for ever: what a module left in its state directory stays its
 /// own. Two names may share a number; their files are still kept apart by what each sandbox shows.
 fn dynamic(module: &ModuleName) -> u32 {
-    let digest = Sha256::digest(module.as_str().as_bytes());
+    let digest = sha256(module.as_str().as_bytes());
     let (first, last) = DYNAMIC;
     let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
     first + number % (last - first + 1)

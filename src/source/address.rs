@@ -1,10 +1,9 @@
 //! Where the source is: a URL or path that is checked once, and never printed with the password in it.
 
+use crate::fs::sha256;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use sha2::{Digest, Sha256};
 
 /// What is fetched, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +74,7 @@ impl SourceUrl {
 
     /// A name for this source that is the same whenever the URL is, and can be part of a reference.
     pub(super) fn key(&self) -> String {
-        Sha256::digest(self.full.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        sha256(self.full.as_bytes())[..16].to_owned()
     }
 
     /// `message` without anything secret of this URL, for errors that libraries word with the URL in them.

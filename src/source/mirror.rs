@@ -8,10 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Repository};
-use sha2::{Digest, Sha256};
 
 use super::{FetchError, Revision, SourceConfig, options};
-use crate::fs::{IoContext, PathError, create_directory, exchange, remove_tree, rename_new, replace_file};
+use crate::fs::{IoContext, PathError, create_directory, exchange, remove_tree, rename_new, replace_file, sha256};
 
 const SUSPECT: &str = "updates-suspect";
 
@@ -92,9 +91,8 @@ pub(super) struct References {
 impl References {
     pub(super) fn of(config: &SourceConfig) -> Self {
         // A digest: one branch's name may be the folder of another's, and references are files.
-        let branch: String =
-            Sha256::digest(config.branch.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        let folder = format!("refs/sources/{}-{branch}", config.url.key());
+        let branch = sha256(config.branch.as_bytes());
+        let folder = format!("refs/sources/{}-{}", config.url.key(), &branch[..8]);
         Self { fetched: format!("{folder}/fetched"), head: format!("{folder}/head"), tags: format!("{folder}/tags/") }
     }
 }
