@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let slot = || store.load(&name)?.ok_or_else(|| Box::<dyn std::error::Error>::from("there is no slot yet"));
     let said = match work.as_str() {
         "seal" => match store.begin(&name, &name, "").paths([DeclaredPath::new(path)?]).seal(&machine)? {
-            Sealed::Written(_) => "written".to_owned(),
+            Sealed::Written(..) => "written".to_owned(),
             Sealed::Reused(_) => "reused".to_owned(),
         },
         "verify" => slot()?.verify().map(|()| "sound".to_owned())?,

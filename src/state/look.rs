@@ -29,6 +29,8 @@ pub(super) struct Look {
     pub sound: Vec<usize>,
     /// Paths.
     pub found: u64,
+    /// Files.
+    pub files: u64,
     /// Files that have to be copied.
     pub copies: usize,
     /// Bytes that the new slot takes.
@@ -100,6 +102,7 @@ impl Look {
         self.need = self.need.saturating_add(512 + path.as_os_str().len() as u64);
         match status.kind {
             Kind::File => {
+                self.files += 1;
                 if !self.devices.iter().any(|(device, _)| *device == status.device) {
                     let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
                     self.devices.push((status.device, directory));

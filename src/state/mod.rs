@@ -100,13 +100,13 @@ pub use gained::{Gained, take_privileges};
 pub use live::Live;
 pub use manifest::{Entries, FORMAT, Header, Manifest, Parent};
 pub use note::Note;
-pub use pending::{PendingBackup, Sealed};
+pub use pending::{PendingBackup, Sealed, Shared};
 pub use plan::{Change, Difference, RestorePlan};
 pub use progress::{Progress, Step};
 pub use restore::Restored;
 pub use size::Size;
 pub use store::Store;
-pub use totals::{KnownFiles, Totals};
+pub use totals::Totals;
 pub use verify::Sampled;
 
 /// How many failures of one restore are listed; more are counted.

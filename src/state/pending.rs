@@ -53,16 +53,25 @@ impl fmt::Debug for PendingBackup<'_> {
 #[must_use = "a module runs only when its checkpoint stands"]
 pub enum Sealed {
     /// Something had changed: a new slot took the place of the former.
-    Written(Backup),
+    Written(Backup, Shared),
     /// The former slot says exactly what is live now, and was kept, time of its making included.
     Reused(Backup),
+}
+
+/// How much of a new slot was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shared {
+    /// Files of the slot, each name counted.
+    pub files: u64,
+    /// Those whose content no former slot had; the others are linked from there.
+    pub copied: u64,
 }
 
 impl Sealed {
     /// The slot.
     pub fn into_backup(self) -> Backup {
         match self {
-            Sealed::Written(backup) | Sealed::Reused(backup) => backup,
+            Sealed::Written(backup, _) | Sealed::Reused(backup) => backup,
         }
     }
 }
@@ -215,7 +224,7 @@ impl<'a> PendingBackup<'a> {
         staging.publish(&file, &written, self.keep_former)?;
         let backup = Backup::new(places.slot(), Manifest { header, checksum });
         self.store.note(&self.name, Some(backup.info()));
-        Ok(Sealed::Written(backup))
+        Ok(Sealed::Written(backup, Shared { files: look.files, copied: look.copies as u64 }))
     }
 
     /// Asks for the space before anything is written.

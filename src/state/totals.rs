@@ -1,8 +1,6 @@
-//! How much a slot holds, and how much of that an earlier one held already: counted from manifests, without a look at any
-//! file.
+//! How much a slot holds: counted from its manifest, without a look at any file.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 
 use super::backup::Backup;
 use super::entry::{Entry, SavedNode};
@@ -20,14 +18,6 @@ pub struct Totals {
     /// Bytes of files and dumps, without holes; the content of one inode counts once. Slots share what has not changed
     /// between them, so that the sum over slots is more than what they take.
     pub bytes: u64,
-}
-
-/// The files of a slot by name, inode, time and content, eight bytes each, for as long as it takes to make the next slot of
-/// its name.
-#[derive(Debug)]
-pub struct KnownFiles {
-    hasher: RandomState,
-    hashes: HashSet<u64>,
 }
 
 impl Backup {
@@ -52,37 +42,10 @@ impl Backup {
         Ok(totals)
     }
 
-    /// Remembers its files. Asked before the slot is made anew, since it is gone then.
-    pub fn known_files(&self) -> Result<KnownFiles, StateError> {
-        let mut known = KnownFiles { hasher: RandomState::new(), hashes: HashSet::new() };
-        self.each(|entry| {
-            if let Some(hash) = known.hash(entry) {
-                known.hashes.insert(hash);
-            }
-        })?;
-        Ok(known)
-    }
-
-    /// How many of its files are `known` as they are. They share their content with the earlier slot, but for those that had
-    /// changed within the last tick of the file system's clock.
-    pub fn unchanged_since(&self, known: &KnownFiles) -> Result<u64, StateError> {
-        let mut count = 0;
-        self.each(|entry| count += u64::from(known.hash(entry).is_some_and(|hash| known.hashes.contains(&hash))))?;
-        Ok(count)
-    }
-
     fn each(&self, mut look: impl FnMut(&Entry)) -> Result<(), StateError> {
         for entry in self.entries()? {
             look(&entry?);
         }
         Ok(())
-    }
-}
-
-impl KnownFiles {
-    fn hash(&self, entry: &Entry) -> Option<u64> {
-        let (SavedNode::File { content, .. }, Some(seen)) = (&entry.node, &entry.seen) else { return None };
-        let inode = (seen.device, seen.inode, seen.size, seen.ctime.seconds, seen.ctime.nanoseconds);
-        Some(self.hasher.hash_one((&entry.path, inode, &content.sha256)))
     }
 }

@@ -15,7 +15,7 @@ use crate::fs::PathError;
 use crate::state::{Damage, StateError, Store};
 
 /// How long a run looks.
-const TIME: Duration = Duration::from_secs(1);
+const TIME: Duration = Duration::from_millis(300);
 
 /// Reads a slot again, and tells what is wrong with it. Checkpoints of modules in `held` are left alone: a person decides
 /// about them.

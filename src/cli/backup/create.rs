@@ -26,6 +26,7 @@ pub fn create(
     };
     let Created { backup, label, reused, unchanged, left_out, took } = created;
     let (totals, notes) = (backup.totals()?, backup.notes()?);
+    let unchanged = if reused { Some(totals.files) } else { unchanged };
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
     let json = json!({

@@ -22,7 +22,8 @@ pub struct Created {
     pub label: String,
     /// Whether nothing had changed since the former backup, which was kept as it is.
     pub reused: bool,
-    /// How many files are as the former backup has them, and share its content; `None` where there was none.
+    /// How many files are as the former backup has them, and share its content; `None` where there was none, or it was
+    /// kept.
     pub unchanged: Option<u64>,
     /// What is declared and was not saved, each in words.
     pub left_out: Vec<String>,
@@ -51,8 +52,7 @@ impl Supervisor {
         create_directory(place.parent().unwrap_or(&place), 0o755)?;
         let store = Store::open(&place)?;
         store.recover()?;
-        // One that can't be used is replaced.
-        let known = store.load(module).ok().flatten().and_then(|former| former.known_files().ok());
+        let stood = store.holds(module)?;
         let pending = store.begin(module, module, description.unwrap_or(DESCRIPTION));
         let pending = pending.paths(paths).services(units).databases(databases);
         let pending = pending.progress(|progress| observer.observe(&Event::working(module, progress)));
@@ -60,9 +60,11 @@ impl Supervisor {
             Err(_) if self.cancel.reason().is_some() => return Err(BackupError::Interrupted),
             other => other?,
         };
-        let reused = matches!(sealed, Sealed::Reused(_));
+        let (reused, unchanged) = match &sealed {
+            Sealed::Reused(_) => (true, None),
+            Sealed::Written(_, shared) => (false, stood.then_some(shared.files - shared.copied)),
+        };
         let backup = sealed.into_backup();
-        let unchanged = known.map(|known| backup.unchanged_since(&known)).transpose()?;
         let label = format!("updates/{module}");
         Ok(Created { backup, label, reused, unchanged, left_out, took: began.elapsed() })
     }
