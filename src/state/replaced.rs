@@ -31,15 +31,18 @@ impl Store {
     }
 
     /// Puts the slot of a name back to what was kept. `existed` says whether there was one when keeping began; where there
-    /// was and nothing is kept, nothing had been replaced yet. Repeated, it comes to the same end.
+    /// was and nothing is kept, nothing had been replaced yet, and where there was none, none is left. Repeated, it comes to
+    /// the same end.
     pub fn put_back_former(&self, name: &ModuleName, existed: bool) -> Result<(), StateError> {
         let places = self.places(name);
-        if is_there(&places.before_slot())? {
+        if !existed {
+            // A slot that was made twice is the former one of the second time, and of the same run.
+            self.drop_former(name)?;
+            places.remove()?;
+        } else if is_there(&places.before_slot())? {
             places.remove()?;
             fs::rename(places.before_slot(), places.slot()).at("put back", &places.slot())?;
             sync_directory(places.store())?;
-        } else if !existed {
-            places.remove()?;
         }
         let info = self.load(name).ok().flatten().map(|backup| backup.info());
         self.note(name, info);
