@@ -9,6 +9,7 @@ use std::fs;
 
 use updates_protocol::ModuleName;
 
+use super::backup::Backup;
 use super::error::StateError;
 use super::slot::{self, Places, is_there, remove, swap};
 use super::store::Store;
@@ -52,6 +53,16 @@ impl Store {
     /// Removes what was kept of a name; the slot stays as it is.
     pub fn drop_former(&self, name: &ModuleName) -> Result<(), PathError> {
         remove(&self.places(name).before_slot())
+    }
+
+    /// The slots that are kept, and which module made each; one that can't be read is nobody's.
+    pub fn formers(&self) -> Result<Vec<(ModuleName, ModuleName)>, StateError> {
+        let names = slot::names(self.root())?.into_iter();
+        let owned = names.filter_map(|name| {
+            let former = Backup::open(&self.places(&name).before_slot(), &name).ok().flatten()?;
+            Some((name, former.owner().clone()))
+        });
+        Ok(owned.collect())
     }
 
     /// Settles what was kept of names that nobody goes back to. A slot that is missing comes back, since more than needed
