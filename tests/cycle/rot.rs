@@ -48,6 +48,7 @@ fn a_backup_that_has_rotted_is_told_and_left() {
     assert_eq!(root.read(saved), "contend");
 }
 
+// faults: 7
 #[test]
 fn a_module_that_can_not_be_put_back_runs_again_once_a_person_takes_it_as_it_is() {
     let code = "import os, time\ndef main(args):\n    if os.path.exists('/srv/app/go'):\n        return True\n    \
