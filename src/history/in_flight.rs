@@ -146,6 +146,13 @@ pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<InFlight
         .collect()
 }
 
+/// The same of a damaged database: what can be read, up to where nothing more can.
+pub(super) fn read_each(connection: &Connection) -> rusqlite::Result<Vec<InFlight>> {
+    let mut statement = connection.prepare("SELECT module, run_id, phase, attempt, tries, payload FROM in_flight")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.filter_map(Result::ok).collect())
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<InFlight> {
     Ok(InFlight {
         module: parsed(row, 0)?,

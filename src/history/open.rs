@@ -41,7 +41,7 @@ impl History {
                 history.begin_modules(&in_flight)?;
                 history.notes.push(format!(
                     "{error}; the file was moved to {}, and a new history begins; {saved} modules that were running \
-                     could still be read from it",
+                     could still be read from it, and others are put back if their checkpoints in flight are there",
                     kept.display()
                 ));
                 Ok(history)
