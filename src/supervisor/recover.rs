@@ -87,8 +87,9 @@ pub(super) fn settle(
             }
         };
         if rollback.complete {
-            if let Some(history) = dispatcher.history() {
-                history.end_module(&module)?;
+            // A row that stays, for want of room, means a restore too many; the next module may be what frees the disk.
+            if let Some(Err(error)) = dispatcher.history().map(|history| history.end_module(&module)) {
+                dispatcher.event(Event::Problem(error.to_string()));
             }
         } else {
             unsettled.insert(module, rollback.error.clone().unwrap_or_default());
