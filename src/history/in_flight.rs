@@ -160,8 +160,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<InFlight> {
         phase: parsed(row, 2)?,
         attempt: row.get(3)?,
         tries: row.get(4)?,
-        payload: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|error| not_readable(5, error))?,
+        payload: payload(row.get(5)?),
     })
+}
+
+/// A payload that was damaged is a text, which no way back is: its module is then held by name, and a person decides.
+fn payload(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
 /// A text column as the type whose word it holds.

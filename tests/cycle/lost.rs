@@ -71,3 +71,30 @@ fn a_module_that_had_ended_well_when_the_history_was_lost_stays_as_it_is() {
     assert_eq!(root.tree("/srv/app"), after);
     assert!(!root.exists("/var/lib/updates/in-flight/main/app_backup"));
 }
+
+#[test]
+fn a_row_that_was_damaged_holds_its_module_or_gives_way_and_never_stops_every_run() {
+    for (damage, held) in [("payload = '{\"checkpoint\": {\"sto'", true), ("phase = 'mbin'", false)] {
+        let root = Root::new();
+        root.write("/srv/app/file", "before").install(&app());
+        let before = root.read("/srv/app/file");
+        let run = root.start(&["run", "--no-sync"]);
+        until("the module has changed everything", || root.exists("/srv/app/here"));
+        run.kill_after(Duration::ZERO);
+        let database = rusqlite::Connection::open(root.at(DATABASE)).unwrap();
+        assert_eq!(database.execute(&format!("UPDATE in_flight SET {damage}"), []).unwrap(), 1);
+        drop(database);
+        root.install(&Module::idle("idle", "1"));
+        let (ran, record) = root.run(&["--no-sync", "--wait=20", "idle"]);
+        if held {
+            ran.expect(21);
+            assert!(record["recovered"][0]["error"].to_string().contains("--accept app"), "{record:#}");
+            assert!(root.exists("/var/lib/updates/in-flight/main/app_backup"), "a person may still want it");
+            root.updates(&["recover", "--accept", "app"]).expect(0);
+        } else {
+            ran.expect(0);
+            assert_eq!(root.read("/srv/app/file"), before, "{record:#}");
+        }
+        root.run(&["--no-sync", "idle"]).0.expect(0);
+    }
+}
