@@ -11,7 +11,7 @@ use super::entry::{Entry, SavedNode};
 use crate::fs::{self, Node, Root, Status};
 
 /// As statfs(2) names them: tmpfs, ramfs and hugetlbfs.
-const IN_MEMORY: [i64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
+const IN_MEMORY: [u64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
 
 /// Which of the devices that were met have such a file system.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Unstamped {
         }
         let Ok(node) = root.parent(path).and_then(|(directory, name)| Node::open(directory, name)) else { return true };
         let in_memory = *self.devices.entry(status.device).or_insert_with(|| {
-            rustix::fs::fstatfs(&node).is_ok_and(|found| IN_MEMORY.contains(&i64::from(found.f_type)))
+            rustix::fs::fstatfs(&node).is_ok_and(|found| IN_MEMORY.contains(&(found.f_type as u64)))
         });
         in_memory && !node.read().and_then(|file| fs::holds(&file, status, content)).unwrap_or(false)
     }
