@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::InFlight;
-use super::in_flight::read_all;
+use super::in_flight::read_each;
 use crate::fs::{IoContext, PathError, sync_directory};
 
 /// Moves the database at `path` and its companions to names that are free. Returns the new name, and what it still says
@@ -36,7 +36,7 @@ pub(super) fn move_aside(path: &Path) -> Result<(PathBuf, Vec<InFlight>), PathEr
 // Best effort by nature: whatever can't be read is what the supervisor finds in the checkpoints themselves.
 fn save(path: &Path) -> Vec<InFlight> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .and_then(|connection| read_all(&connection))
+        .and_then(|connection| read_each(&connection))
         .unwrap_or_default()
 }
 

@@ -46,10 +46,13 @@ pub enum HistoryError {
 impl HistoryError {
     /// Whether SQLite says that the file is no sound database.
     pub fn is_corruption(&self) -> bool {
+        use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType};
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
             HistoryError::Database { source, .. } => {
                 matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+                    // SQLite has no checksums: what is no word that was ever written is damage as well.
+                    || matches!(source, FromSqlConversionFailure(..) | InvalidColumnType(..))
             }
             _ => false,
         }

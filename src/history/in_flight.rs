@@ -146,6 +146,13 @@ pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<InFlight
         .collect()
 }
 
+/// The same of a damaged database: what can be read, up to where nothing more can.
+pub(super) fn read_each(connection: &Connection) -> rusqlite::Result<Vec<InFlight>> {
+    let mut statement = connection.prepare("SELECT module, run_id, phase, attempt, tries, payload FROM in_flight")?;
+    let rows = statement.query_map([], read)?;
+    Ok(rows.filter_map(Result::ok).collect())
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<InFlight> {
     Ok(InFlight {
         module: parsed(row, 0)?,
@@ -153,8 +160,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<InFlight> {
         phase: parsed(row, 2)?,
         attempt: row.get(3)?,
         tries: row.get(4)?,
-        payload: serde_json::from_str(&row.get::<_, String>(5)?).map_err(|error| not_readable(5, error))?,
+        payload: payload(row.get(5)?),
     })
+}
+
+/// A payload that was damaged is a text, which no way back is: its module is then held by name, and a person decides.
+fn payload(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
 /// A text column as the type whose word it holds.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::in_flight::read_all;
 use super::{HistoryError, aside, schema};
 use crate::fs::IoContext;
 
@@ -41,7 +42,7 @@ impl History {
                 history.begin_modules(&in_flight)?;
                 history.notes.push(format!(
                     "{error}; the file was moved to {}, and a new history begins; {saved} modules that were running \
-                     could still be read from it",
+                     could still be read from it, and others are put back if their checkpoints in flight are there",
                     kept.display()
                 ));
                 Ok(history)
@@ -74,9 +75,8 @@ impl History {
         let connection = &mut history.reader.connection;
         schema::migrate(connection, format).map_err(failed)?;
         // A damaged page is found when it is read; these are the ones that a start depends on.
-        connection
-            .query_row("SELECT count(*) FROM in_flight, (SELECT max(number) FROM runs)", [], |_| Ok(()))
-            .map_err(failed)?;
+        connection.query_row("SELECT max(number) FROM runs", [], |_| Ok(())).map_err(failed)?;
+        read_all(connection).map_err(failed)?;
         Ok(history)
     }
 

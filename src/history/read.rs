@@ -65,6 +65,18 @@ const MODULE_RUN: &str = "SELECT runs.run_id, runs.kind, runs.started, results.r
     FROM results JOIN runs ON runs.number = results.run";
 
 impl HistoryReader {
+    /// When the first run of all was begun. `None` where there is none yet, or it has been forgotten since: then this
+    /// history is no new one.
+    pub fn beginning(&self) -> Result<Option<jiff::Timestamp>, HistoryError> {
+        let failed = self.failed("read the first run from");
+        let started = self
+            .connection
+            .query_row("SELECT started FROM runs WHERE number = 1", [], |row| row.get::<_, String>(0))
+            .optional()
+            .map_err(failed)?;
+        Ok(started.and_then(|started| started.parse().ok()))
+    }
+
     /// The whole record of one run; of a run that goes on or was interrupted, what is known so far.
     pub fn run(&self, which: &RunSelector) -> Result<Option<RunRecord>, HistoryError> {
         let Some((number, ended, text)) = self.find(which)? else { return Ok(None) };

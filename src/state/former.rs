@@ -61,10 +61,11 @@ impl Former {
         }
     }
 
-    /// What the slot says of something that was found, where it has not moved since.
-    pub fn unmoved(&mut self, found: &Found) -> Option<Entry> {
+    /// What the slot says of something that was found, where it has not moved since. `rewritten` is asked whether a file
+    /// holds something else although its status is the same.
+    pub fn unmoved(&mut self, found: &Found, rewritten: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
         let entry = self.entry(&found.path);
-        let entry = entry.filter(|entry| says(entry, &found.what, self.began));
+        let entry = entry.filter(|entry| says(entry, &found.what, self.began) && !rewritten(entry));
         self.same &= entry.is_some();
         entry.filter(|_| matches!(found.what, What::Inode(_)))
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is kept of what was found but sums. The checksum of the former slot's manifest is taken meanwhile.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::backup::Backup;
@@ -12,6 +13,7 @@ use super::manifest::Header;
 use super::pool;
 use super::progress::{Meter, Report, Step};
 use super::survey::{Found, Territory, What};
+use super::unstamped::Unstamped;
 use crate::fs::{Kind, Root};
 
 /// After so many paths it is asked whether the backup is still wanted.
@@ -39,6 +41,8 @@ pub(super) struct Look {
     pub inodes: u64,
     /// Each device that holds files, and one directory of it.
     pub devices: Vec<(u64, PathBuf)>,
+    /// Inodes that hold something else although their status says that nothing has moved.
+    pub rewritten: HashSet<(u64, u64)>,
 }
 
 /// Walks once, beside what `slots` say.
@@ -58,10 +62,22 @@ pub(super) fn look(
     std::thread::scope(|scope| {
         let check = |slot: &Backup| slot.check().is_ok();
         let checks: Vec<_> = slots.iter().map(|slot| large.then(|| scope.spawn(move || check(slot)))).collect();
+        let mut unstamped = Unstamped::default();
         let mut take = |found: &Found| {
             let mut known = false;
             for (_, former) in &mut formers {
-                known |= former.unmoved(found).is_some();
+                let What::Inode(status) = &found.what else {
+                    former.unmoved(found, |_| false);
+                    continue;
+                };
+                let unmoved = former.unmoved(found, |entry| {
+                    let differs = unstamped.differs(root, &found.path, status, entry);
+                    if differs {
+                        look.rewritten.insert((status.device, status.inode));
+                    }
+                    differs
+                });
+                known |= unmoved.is_some();
             }
             look.count(found, known);
             meter.advance(0);

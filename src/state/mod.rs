@@ -89,6 +89,7 @@ mod slot;
 mod store;
 mod survey;
 mod totals;
+mod unstamped;
 mod verify;
 mod walk;
 

@@ -293,7 +293,12 @@ fn fill(
         };
         for found in territory.survey(root) {
             let found = found.map_err(Some)?;
-            let known = formers.iter_mut().enumerate().map(|(at, former)| Some((former.unmoved(&found)?, at)));
+            let rewritten = match &found.what {
+                What::Inode(status) => look.rewritten.contains(&(status.device, status.inode)),
+                What::Absent | What::Mount => false,
+            };
+            let known =
+                formers.iter_mut().enumerate().map(|(at, former)| Some((former.unmoved(&found, |_| rewritten)?, at)));
             // Each is asked, so that all of them go on.
             let known = known.fold(None, Option::or);
             let again = order.borrow_mut().prepare(&found).map_err(Some)?;

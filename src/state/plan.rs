@@ -2,6 +2,7 @@
 //!
 //! A plan is a plain value. It goes stale when the machine changes; applying it again, or a fresh one, ends the same.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::live::Live;
 use super::place::temporary;
 use super::pool;
 use super::survey::{Found, TRIES, Territory, What};
+use super::unstamped::Unstamped;
 use crate::database::SavedDatabase;
 use crate::fs::{self, IoContext, Kind, Node, Root, Status, Time};
 use crate::service::{UnitDifference, UnitStep};
@@ -182,6 +184,7 @@ struct Comparison<'a> {
     firsts: HashMap<u32, First>,
     /// What is told only when all names are known.
     later: Vec<(Entry, What)>,
+    unstamped: RefCell<Unstamped>,
 }
 
 impl<'a> Comparison<'a> {
@@ -195,6 +198,7 @@ impl<'a> Comparison<'a> {
             firsts: HashMap::new(),
             later: Vec::new(),
             holders: backup.holders(),
+            unstamped: RefCell::default(),
         }
     }
 
@@ -320,7 +324,9 @@ impl<'a> Comparison<'a> {
         if entry.node.kind() != Some(status.kind) {
             return Ok(Some(Change::Replace));
         }
-        if entry.is_unmoved(status, self.began) {
+        if entry.is_unmoved(status, self.began)
+            && !self.unstamped.borrow_mut().differs(self.root, &entry.path, status, entry)
+        {
             return Ok(None);
         }
         let opened = self.root.parent(&entry.path).and_then(|(directory, name)| Node::open(directory, name));

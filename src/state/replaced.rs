@@ -9,6 +9,7 @@ use std::fs;
 
 use updates_protocol::ModuleName;
 
+use super::backup::Backup;
 use super::error::StateError;
 use super::slot::{self, Places, is_there, remove, swap};
 use super::store::Store;
@@ -31,15 +32,18 @@ impl Store {
     }
 
     /// Puts the slot of a name back to what was kept. `existed` says whether there was one when keeping began; where there
-    /// was and nothing is kept, nothing had been replaced yet. Repeated, it comes to the same end.
+    /// was and nothing is kept, nothing had been replaced yet, and where there was none, none is left. Repeated, it comes to
+    /// the same end.
     pub fn put_back_former(&self, name: &ModuleName, existed: bool) -> Result<(), StateError> {
         let places = self.places(name);
-        if is_there(&places.before_slot())? {
+        if !existed {
+            // A slot that was made twice is the former one of the second time, and of the same run.
+            self.drop_former(name)?;
+            places.remove()?;
+        } else if is_there(&places.before_slot())? {
             places.remove()?;
             fs::rename(places.before_slot(), places.slot()).at("put back", &places.slot())?;
             sync_directory(places.store())?;
-        } else if !existed {
-            places.remove()?;
         }
         let info = self.load(name).ok().flatten().map(|backup| backup.info());
         self.note(name, info);
@@ -49,6 +53,16 @@ impl Store {
     /// Removes what was kept of a name; the slot stays as it is.
     pub fn drop_former(&self, name: &ModuleName) -> Result<(), PathError> {
         remove(&self.places(name).before_slot())
+    }
+
+    /// The slots that are kept, and which module made each; one that can't be read is nobody's.
+    pub fn formers(&self) -> Result<Vec<(ModuleName, ModuleName)>, StateError> {
+        let names = slot::names(self.root())?.into_iter();
+        let owned = names.filter_map(|name| {
+            let former = Backup::open(&self.places(&name).before_slot(), &name).ok().flatten()?;
+            Some((name, former.owner().clone()))
+        });
+        Ok(owned.collect())
     }
 
     /// Settles what was kept of names that nobody goes back to. A slot that is missing comes back, since more than needed

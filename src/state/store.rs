@@ -57,7 +57,11 @@ impl Store {
             Places::new(&self.root, name).recover()?;
         }
         self.with_index(|index| index.refresh(&names));
-        self.save_index()
+        // A full disk must not keep anybody from being put back, which may well be what frees it.
+        if let Err(error) = self.save_index() {
+            tracing::warn!("the index of backups is behind until the next run: {error}");
+        }
+        Ok(())
     }
 
     /// Begins a backup of the name `name`, which `owner` asks for.

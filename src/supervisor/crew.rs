@@ -7,20 +7,24 @@ use updates_protocol::{ModuleName, UnitName};
 
 use super::dispatcher::{Dispatcher, without_run};
 use super::event::Event;
-use super::note::Notes;
+use super::note::{Note, Notes};
 use super::schedule::{Schedule, Task};
 use super::target::Target;
 use super::{RunContext, worker, writable};
+use crate::record::ModuleStatus;
 
-/// Runs every target and returns when all are done. After an interruption those that had not started are skipped.
+/// Runs every target and returns when all are done. After an interruption those that had not started are skipped; those
+/// that share something with one of `stuck`, which an earlier run could not put back, don't run either.
 pub(super) fn run_all(
     context: &RunContext<'_>,
     targets: &BTreeMap<ModuleName, Target>,
+    stuck: &[Target],
     jobs: usize,
     dispatcher: &mut Dispatcher<'_>,
 ) {
     let tasks = targets.values().map(|target| task(context, target)).collect();
     let mut schedule = Schedule::new(tasks, jobs);
+    stuck.iter().for_each(|target| schedule.stuck(task(context, target)));
     let (notes, inbox) = Notes::channel();
     let mut interrupted = false;
     thread::scope(|scope| {
@@ -34,6 +38,15 @@ pub(super) fn run_all(
                     dispatcher.event(Event::Ended(Box::new(without_run(module.to_string(), version, message))));
                 }
             }
+            for (module, stuck) in schedule.withdraw() {
+                let version = targets.get(&module).map(|t| t.manifest.schema_version.to_string());
+                let message = format!(
+                    "did not run, since it may write what {stuck} goes back to, which is not put back yet; see to that first"
+                );
+                let mut record = without_run(module.to_string(), version, message);
+                record.status = ModuleStatus::Failed;
+                dispatcher.event(Event::Ended(Box::new(record)));
+            }
             while let Some(target) = schedule.start().and_then(|module| targets.get(&module)) {
                 let notes = notes.clone();
                 scope.spawn(move || {
@@ -45,8 +58,9 @@ pub(super) fn run_all(
                 break;
             }
             let Ok(note) = inbox.recv() else { break };
+            let is_stuck = matches!(&note, Note::Done(record) if record.status == ModuleStatus::RollbackFailed);
             if let Some(module) = dispatcher.note(note) {
-                schedule.finished(&module);
+                if is_stuck { schedule.finished_stuck(&module) } else { schedule.finished(&module) }
             }
         }
     });
@@ -57,13 +71,14 @@ fn task(context: &RunContext<'_>, target: &Target) -> Task {
     let layout = &context.supervisor.layout;
     let resolved = writable::resolve(layout, &target.manifest.name, target.declared().into_iter()).unwrap_or_default();
     let resolved = resolved.into_iter().filter(writable::Entry::is_new).map(|entry| entry.path);
-    let declared = target.declared().into_iter().chain(target.profile.volatile_paths.iter().cloned());
+    let saved: Vec<_> = target.declared().into_iter().chain(resolved).collect();
     Task {
         reads: target.manifest.sandbox.read_only_paths.clone(),
         module: target.manifest.name.clone(),
         priority: target.manifest.priority,
         exclusive: target.manifest.exclusive || target.profile.exclusive,
-        paths: declared.chain(resolved).collect(),
+        paths: saved.iter().chain(&target.profile.volatile_paths).cloned().collect(),
+        saved,
         units: target.units().map(UnitName::with_suffix).collect(),
     }
 }

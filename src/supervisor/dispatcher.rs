@@ -57,6 +57,11 @@ impl<'o> Dispatcher<'o> {
         Ok(dispatcher)
     }
 
+    /// The run that it is for.
+    pub(super) fn run_id(&self) -> &RunId {
+        &self.record.run_id
+    }
+
     /// The database, for what is done before and after the modules run.
     pub(super) fn history(&mut self) -> Option<&mut History> {
         self.history.as_mut()

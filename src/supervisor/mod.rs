@@ -11,6 +11,7 @@ mod denials;
 mod dispatcher;
 mod error;
 mod event;
+mod forgotten;
 mod in_flight;
 mod interrupt;
 mod journal;

@@ -86,7 +86,7 @@ impl Supervisor {
             return Err(RunError::Unsettled { module: target.manifest.name, reason });
         }
         let targets = BTreeMap::from([(target.manifest.name.clone(), target)]);
-        run_all(&context, &targets, 1, dispatcher);
+        run_all(&context, &targets, &[], 1, dispatcher);
         if let Some((_, checkpoints)) = held {
             recover::sweep(self, checkpoints, dispatcher);
         }

@@ -12,7 +12,7 @@ use super::event::Event;
 use super::in_flight::WayBack;
 use super::lock::RunLock;
 use super::surroundings::Surroundings;
-use super::{Supervisor, undo};
+use super::{Supervisor, forgotten, undo};
 use crate::catalog::{Catalog, CatalogEntry};
 use crate::history::History;
 use crate::process::CgroupHierarchy;
@@ -41,6 +41,21 @@ pub(super) fn settle(
         dispatcher.event(Event::Problem(problem.to_string()));
     }
     checkpoints.recover()?;
+    let run_id = dispatcher.run_id().clone();
+    let forgotten = match dispatcher.history() {
+        Some(history) => forgotten::note_again(&supervisor.layout, checkpoints, history, &run_id),
+        None => Ok(Vec::new()),
+    };
+    match forgotten {
+        Ok(modules) => modules.into_iter().for_each(|module| {
+            let text = format!(
+                "{module}: its checkpoint is older than the history; it may have been running when that was lost, \
+                 and is put back"
+            );
+            dispatcher.event(Event::Problem(text));
+        }),
+        Err(error) => dispatcher.event(Event::Problem(error)),
+    }
     let mut unsettled = BTreeMap::new();
     let in_flight = match dispatcher.history() {
         Some(history) => history.in_flight()?,
@@ -72,8 +87,9 @@ pub(super) fn settle(
             }
         };
         if rollback.complete {
-            if let Some(history) = dispatcher.history() {
-                history.end_module(&module)?;
+            // A row that stays, for want of room, means a restore too many; the next module may be what frees the disk.
+            if let Some(Err(error)) = dispatcher.history().map(|history| history.end_module(&module)) {
+                dispatcher.event(Event::Problem(error.to_string()));
             }
         } else {
             unsettled.insert(module, rollback.error.clone().unwrap_or_default());
@@ -128,7 +144,9 @@ pub(super) fn sweep(supervisor: &Supervisor, checkpoints: &Checkpoints, dispatch
 fn remove_leftovers(supervisor: &Supervisor, checkpoints: &Checkpoints, history: &mut History) -> Result<(), String> {
     checkpoints.sweep(history)?;
     let rows = history.in_flight().map_err(|error| error.to_string())?;
-    let wanted: Vec<WayBack> = rows.iter().filter_map(|row| WayBack::of_payload(&row.payload).ok()).collect();
+    // Where one can't be read, any slot may be among those that it goes back to.
+    let wanted: Result<Vec<WayBack>, _> = rows.iter().map(|row| WayBack::of_payload(&row.payload)).collect();
+    let Ok(wanted) = wanted else { return Ok(()) };
     let wanted = |name: &ModuleName| wanted.iter().flat_map(|way| &way.slots).any(|slot| slot.slot == *name);
     for place in supervisor.layout.backup_stores() {
         let store = Store::open(&place).map_err(|error| error.to_string())?;

@@ -102,8 +102,9 @@ pub(super) fn run_installed(
     dispatcher: &mut Dispatcher<'_>,
 ) -> Result<(), RunError> {
     let mut usable = modules::installed(context, named, dispatcher)?;
+    let mut stuck = Vec::new();
     for (module, error) in unsettled {
-        usable.remove(module);
+        stuck.extend(usable.remove(module));
         if named.is_empty() || named.contains(module) {
             let mut record = without_run(module.to_string(), None, error.clone());
             record.status = ModuleStatus::RollbackFailed;
@@ -123,7 +124,7 @@ pub(super) fn run_installed(
     let targets: BTreeMap<ModuleName, Target> =
         chosen.into_iter().filter_map(|module| usable.remove_entry(&module)).collect();
     dispatcher.event(Event::Planned(targets.keys().cloned().collect()));
-    run_all(context, &targets, jobs, dispatcher);
+    run_all(context, &targets, &stuck, jobs, dispatcher);
     Ok(())
 }
 

@@ -16,6 +16,8 @@ pub struct Task {
     /// What it may write. Two modules that share a path never run side by side, since a rollback of one would take
     /// back what the other did.
     pub paths: Vec<DeclaredPath>,
+    /// What of that is put back when it fails.
+    pub saved: Vec<DeclaredPath>,
     /// What it asked to read. It never starts beside a module that may write there, which could lead it elsewhere by a
     /// link after the way was looked at.
     pub reads: Vec<DeclaredPath>,
@@ -28,6 +30,7 @@ pub struct Task {
 pub struct Schedule {
     waiting: VecDeque<Task>,
     running: Vec<Task>,
+    stuck: Vec<Task>,
     jobs: usize,
 }
 
@@ -35,7 +38,7 @@ impl Schedule {
     /// An order for `tasks`, of which at most `jobs` run side by side.
     pub fn new(mut tasks: Vec<Task>, jobs: usize) -> Self {
         tasks.sort_by(|a, b| a.priority.cmp(&b.priority).then_with(|| a.module.cmp(&b.module)));
-        Self { waiting: tasks.into(), running: Vec::new(), jobs: jobs.max(1) }
+        Self { waiting: tasks.into(), running: Vec::new(), stuck: Vec::new(), jobs: jobs.max(1) }
     }
 
     /// The next module that may start now. `None` means: wait until one is [finished](Self::finished), or all are done.
@@ -75,6 +78,36 @@ impl Schedule {
         self.running.retain(|task| task.module != *module);
     }
 
+    /// Says that a started module is done and could not be put back.
+    pub fn finished_stuck(&mut self, module: &ModuleName) {
+        if let Some(at) = self.running.iter().position(|task| task.module == *module) {
+            let task = self.running.swap_remove(at);
+            self.stuck.push(task);
+        }
+    }
+
+    /// Keeps in mind a module that an earlier run could not put back.
+    pub fn stuck(&mut self, task: Task) {
+        self.stuck.push(task);
+    }
+
+    /// Takes back the modules that have not started and may write what one that is not put back goes back to, each with
+    /// the name of that one: putting it back later would take their work with it.
+    pub fn withdraw(&mut self) -> Vec<(ModuleName, ModuleName)> {
+        let mut withdrawn = Vec::new();
+        for stuck in &self.stuck {
+            self.waiting.retain(|task| {
+                let shares =
+                    overlap(&stuck.saved, &task.paths) || stuck.units.iter().any(|unit| task.units.contains(unit));
+                if shares {
+                    withdrawn.push((task.module.clone(), stuck.module.clone()));
+                }
+                !shares
+            });
+        }
+        withdrawn
+    }
+
     /// Takes back every module that has not started.
     pub fn cancel(&mut self) -> Vec<ModuleName> {
         self.waiting.drain(..).map(|task| task.module).collect()
@@ -95,8 +128,9 @@ mod tests {
     use super::*;
 
     fn task(name: &str, priority: i64, exclusive: bool, paths: &[&str]) -> Task {
-        let paths = paths.iter().map(|path| DeclaredPath::new(path).unwrap()).collect();
-        Task { module: name.parse().unwrap(), priority, exclusive, paths, reads: Vec::new(), units: Vec::new() }
+        let paths: Vec<_> = paths.iter().map(|path| DeclaredPath::new(path).unwrap()).collect();
+        let (reads, units, saved) = (Vec::new(), Vec::new(), paths.clone());
+        Task { module: name.parse().unwrap(), priority, exclusive, paths, saved, reads, units }
     }
 
     fn wave(schedule: &mut Schedule) -> Vec<String> {

@@ -11,6 +11,7 @@ mod grants;
 mod interrupt;
 mod local;
 mod lock;
+mod lost;
 mod order;
 mod resilience;
 mod retention;

@@ -1,10 +1,11 @@
 //! What once went wrong on a machine that was empty, full, or mistaken for another: each was a way to lose something.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::support::{Module, Root, Source};
+use super::support::{Module, Root, Source, until};
 use super::{module, statuses};
 
 #[test]
@@ -143,4 +144,34 @@ fn where_a_checkpoint_finds_no_room_the_module_does_not_run_and_the_others_do() 
     let retained = "/var/lib/updates/checkpoints/app_backup/files/srv/app/small";
     assert_eq!(root.read(retained), "content", "the checkpoint of the run before is gone");
     assert!(!root.exists("/var/lib/updates/in-flight/main/app_backup"));
+}
+
+#[test]
+fn what_a_killed_run_left_on_a_full_disk_is_put_back_whoever_filled_it() {
+    let root = Root::new();
+    let state = Small::mount(root.at("/var/lib/updates"), "8m");
+    let waits = "    open(here, 'w').close()\n    while True:\n        time.sleep(1)\n";
+    let changes = format!(
+        "import time\ndef main(args):\n    here = '/srv/a/here'\n    open('/srv/a/file', 'w').write('after')\n{waits}"
+    );
+    let fills = format!(
+        "import os, time\ndef main(args):\n    here = '/srv/b/here'\n    with open(os.environ['STATE_DIRECTORY'] + '/junk', 'wb', \
+         buffering=0) as junk:\n        for size in (4096, 100, 1):\n            try:\n                while True:\n                    \
+         junk.write(bytes(size))\n            except OSError:\n                pass\n{waits}"
+    );
+    root.write("/srv/a/file", "before").folder("/srv/b");
+    root.install(&Module::python("a", "1", &changes).declares(&["/srv/a/"]));
+    root.install(&Module::python("b", "1", &fills).declares(&["/srv/b/"]));
+    let run = root.start(&["run", "--no-sync", "--jobs=2"]);
+    until("both have changed everything", || root.exists("/srv/a/here") && root.exists("/srv/b/here"));
+    run.kill_after(Duration::ZERO);
+    root.updates(&["recover"]).expect(0);
+    assert_eq!(root.read("/srv/a/file"), "before");
+    assert!(!root.exists("/srv/a/here") && !root.exists("/srv/b/here"));
+    assert!(!root.exists("/var/lib/updates/state/b/junk"));
+    root.updates(&["recover"]).expect(0);
+    for slot in ["a_backup", "b_backup"] {
+        assert!(!root.exists(&format!("/var/lib/updates/in-flight/main/{slot}")));
+    }
+    drop(state);
 }

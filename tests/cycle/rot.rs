@@ -48,6 +48,7 @@ fn a_backup_that_has_rotted_is_told_and_left() {
     assert_eq!(root.read(saved), "contend");
 }
 
+// faults: 7
 #[test]
 fn a_module_that_can_not_be_put_back_runs_again_once_a_person_takes_it_as_it_is() {
     let code = "import os, time\ndef main(args):\n    if os.path.exists('/srv/app/go'):\n        return True\n    \
@@ -83,4 +84,32 @@ fn a_module_that_can_not_be_put_back_runs_again_once_a_person_takes_it_as_it_is(
     assert!(!root.exists("/var/lib/updates/in-flight/main/app_backup"));
     let again = root.updates(&["--json", "recover", "--accept", "app"]);
     assert_eq!(again.expect(0).json()["accepted"], false);
+}
+
+#[test]
+fn a_module_that_shares_a_path_with_one_that_is_not_put_back_waits_and_the_others_run() {
+    let code = "import os, time\ndef main(args):\n    open('/srv/shared/file', 'w').write('after')\n    \
+                open('/srv/shared/here', 'w').close()\n    while not os.path.exists('/srv/shared/go'):\n        \
+                time.sleep(0.01)\n    return {'success': False}\n";
+    let other = "def main(args):\n    open('/srv/shared/other', 'w').write('new')\n    return True\n";
+    let root = Root::new();
+    root.write("/srv/shared/file", "before");
+    root.install(&Module::python("app", "1", code).declares(&["/srv/shared/"]).metadata("priority", json!(1)));
+    root.install(&Module::python("sharer", "1", other).declares(&["/srv/shared/"])).install(&Module::idle("idle", "1"));
+    let run = root.start(&["--json", "run", "--no-sync"]);
+    until("the module runs", || root.exists("/srv/shared/here"));
+    root.write("/var/lib/updates/in-flight/main/app_backup/files/srv/shared/file", "brfore")
+        .write("/srv/shared/go", "");
+    let first = run.end();
+    let (second, record) = root.run(&["--no-sync"]);
+    for record in [first.expect(21).json(), record] {
+        assert_eq!(statuses(&record), ["app: rollback_failed", "idle: succeeded", "sharer: failed"], "{record:#}");
+        let message = module(&record, "sharer")["message"].to_string();
+        assert!(message.contains("what app goes back to"), "{message}");
+    }
+    second.expect(21);
+    assert!(!root.exists("/srv/shared/other"));
+    root.updates(&["recover", "--accept", "app"]).expect(0);
+    root.run(&["--no-sync", "sharer"]).0.expect(0);
+    assert!(root.exists("/srv/shared/other"));
 }

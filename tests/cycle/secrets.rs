@@ -47,6 +47,7 @@ fn leaks(root: &Root) -> Vec<PathBuf> {
     found
 }
 
+// faults: 59
 #[test]
 fn a_password_reaches_no_file_and_no_output_of_ours() {
     let root = Root::new();
@@ -87,6 +88,7 @@ fn a_password_in_a_request_reaches_no_file_of_ours() {
     assert_eq!(leaks(&root), Vec::<PathBuf>::new());
 }
 
+// faults: 58
 #[test]
 fn a_module_whose_database_does_not_answer_does_not_run_and_the_others_do() {
     let root = Root::new();

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::mysql_server::server;
 use crate::server::{Declared, assert_same};
 
+// faults: 54
 #[test]
 fn everything_in_a_mysql_database_comes_back_below_open_connections() {
     let server = server();

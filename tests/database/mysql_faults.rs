@@ -21,6 +21,7 @@ fn declared(name: &str) -> Declared {
     with(name, json!({}))
 }
 
+// faults: 58 59
 #[test]
 fn a_mysql_server_that_is_down_a_wrong_password_and_a_missing_database_are_told_apart() {
     declared("my_apart").require().unwrap();
@@ -53,6 +54,7 @@ fn a_user_that_does_not_see_everything_is_refused_and_an_admin_puts_back_what_it
     assert_eq!(server.sql("my_seen", "SELECT n FROM t"), "1");
 }
 
+// faults: 55
 #[test]
 fn a_mysql_dump_that_was_cut_anywhere_is_found() {
     let declared = declared("my_cut");

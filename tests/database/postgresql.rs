@@ -16,6 +16,7 @@ fn own_database(name: &str) -> Declared {
         "user": name, "password": "se cret"}))
 }
 
+// faults: 54 57
 #[test]
 fn everything_in_a_database_and_about_it_comes_back_with_clients_that_come_again_and_again() {
     let server = server();

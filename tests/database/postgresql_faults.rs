@@ -26,6 +26,7 @@ fn with(name: &str, more: serde_json::Value) -> Declared {
     Declared::new(value)
 }
 
+// faults: 58 59
 #[test]
 fn a_server_that_is_down_a_wrong_password_and_a_missing_database_are_told_apart() {
     declared("apart", "CREATEDB").require().unwrap();
@@ -78,6 +79,7 @@ fn an_admin_by_the_socket_puts_back_what_the_user_may_not() {
     crate::server::assert_same(&server.content(name), &before);
 }
 
+// faults: 55
 #[test]
 fn a_dump_that_was_cut_anywhere_is_found_without_a_server() {
     let declared = declared("cut", "CREATEDB");
@@ -97,6 +99,7 @@ fn a_dump_that_was_cut_anywhere_is_found_without_a_server() {
     }
 }
 
+// faults: 56
 #[test]
 fn a_missing_role_is_named_and_a_dump_that_fails_to_load_leaves_the_live_database() {
     let server = server();

@@ -23,6 +23,7 @@ fn log_of_2000(ground: &Ground) -> Program {
     program
 }
 
+// faults: 52
 #[test]
 fn every_row_of_a_log_that_a_writer_holds_is_saved() {
     let ground = Ground::new();
@@ -84,6 +85,7 @@ fn readers_and_writers_see_the_old_content_without_opening_again() {
     }
 }
 
+// faults: 53
 #[test]
 fn a_stale_log_adds_nothing_to_what_is_restored() {
     let ground = Ground::new();

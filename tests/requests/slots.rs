@@ -113,11 +113,12 @@ fn with_former(body: &str) -> Root {
     root
 }
 
-/// Replaces one slot twice, removes another, makes a third.
+/// Replaces one slot twice, removes another, makes a third twice.
 const CHANGE: &str = r#"
 open("/srv/app/conf", "w").write("after")
 done = [state.backup_module_state("app", "new", ["/srv/app/conf"]), state.backup_module_state("app", "newer", ["/srv/app/conf"]),
-        state.remove_module_backup("app_gone"), state.backup_module_state("app_more", "new", ["/srv/app/conf"])]
+        state.remove_module_backup("app_gone"), state.backup_module_state("app_more", "new", ["/srv/app/conf"]),
+        state.backup_module_state("app_more", "newer", ["/srv/app/conf"])]
 "#;
 
 fn assert_as_before(root: &Root) {
@@ -143,7 +144,7 @@ fn a_module_that_fails_gets_back_the_state_of_before_and_then_its_own_slots() {
     let (ran, record) = root.run(&["--no-sync"]);
     ran.expect(20);
     assert_eq!(record["modules"][0]["status"], "rolled_back", "{record:#}");
-    assert_eq!(record["modules"][0]["result"]["done"], json!(vec![true; 4]), "{:#?}", trail(&root));
+    assert_eq!(record["modules"][0]["result"]["done"], json!(vec![true; 5]), "{:#?}", trail(&root));
     assert_as_before(&root);
 }
 

@@ -116,6 +116,7 @@ fn what_runs_over_changed_files_is_stopped_first_and_reads_them_as_they_were() {
     assert_eq!(services.property("broken.service", "ActiveState"), "failed");
 }
 
+// faults: 60
 #[test]
 fn each_running_state_comes_back_from_each_other_one() {
     let states = ["active", "inactive", "failed"];
@@ -138,6 +139,7 @@ fn each_running_state_comes_back_from_each_other_one() {
     }
 }
 
+// faults: 60
 #[test]
 fn each_unit_file_state_comes_back_and_none_is_enabled_blindly() {
     let rows: [(&str, &str, &[&str]); 12] = [
@@ -181,6 +183,7 @@ fn a_unit_that_ran_masked_runs_masked_again() {
     assert_eq!(services.changes(), ["stop web.service", "unmask web.service", "start web.service", "mask web.service"]);
 }
 
+// faults: 60
 #[test]
 fn a_unit_that_there_was_none_of_is_stopped_and_one_that_went_comes_back_with_its_file() {
     let services = Services::new();
@@ -330,6 +333,7 @@ fn a_reload_is_asked_for_when_unit_files_are_other_ones_than_systemd_knows() {
     assert_eq!(services.changes(), ["stop web.service", "daemon-reload", "start web.service"]);
 }
 
+// faults: 61
 #[test]
 fn a_systemctl_that_hangs_refuses_before_any_file_is_touched() {
     let services = Services::new();
