@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
@@ -227,6 +227,15 @@ fn wait(child: &mut Child, heard: &mut Heard, bounds: Bounds<'_>) -> io::Result<
             return Ok(Waited::TooLong);
         }
     }
+}
+
+/// A file in memory with this content, to be read from its beginning: the input of a client that is too long for an
+/// argument, or nobody else's business.
+pub(super) fn in_memory(content: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("updates", MemfdFlags::CLOEXEC)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// The system's user of that name, where this process may become it.

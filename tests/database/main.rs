@@ -1,6 +1,10 @@
 //! Databases, saved and put back on real servers that the tests start as other users of the system.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test; clippy knows only test functions themselves")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cycle;
 mod kill;
 mod mysql;
 mod mysql_faults;

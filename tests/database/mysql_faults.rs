@@ -106,9 +106,34 @@ fn what_can_not_follow_a_restore_is_refused() {
     server().sql("my_referring", "CREATE TABLE c (p INT, FOREIGN KEY (p) REFERENCES my_referred.p (id))");
     assert!(declared.refused().contains("foreign keys of the database \"my_referring\""));
     server().sql("my_referring", "DROP TABLE c");
+    server().sql("my_referred", "CREATE SEQUENCE s; CREATE TABLE counted (id INT DEFAULT NEXTVAL(s), x INT)");
+    let counted = declared.refused();
+    assert!(counted.contains("counted.id takes its default from a sequence"), "{counted}");
+    server().sql("my_referred", "DROP TABLE counted");
     server().sql("my_referred", "CREATE TABLE large (data LONGBLOB); INSERT INTO large VALUES (REPEAT('x', 9 << 20))");
     let problem = updates::database::dump(&declared.database, 1, declared.slot(), &declared.access()).unwrap_err();
     assert!(problem.to_string().contains("set max_allowed_packet to"), "{problem}");
+}
+
+#[test]
+fn a_table_that_somebody_keeps_locked_is_said_before_a_module_runs() {
+    let mut declared = declared("my_locked");
+    declared.timeout = Duration::from_secs(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| server().mysql("my_locked", "LOCK TABLES t WRITE; SELECT 'locks', SLEEP(600)").ok());
+        let locked = "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = 'my_locked' AND INFO LIKE '%SLEEP%'";
+        crate::server::until("the table is locked", || !server().sql("mysql", locked).is_empty());
+        let refused = declared.require().unwrap_err().to_string();
+        server().sql("mysql", &format!("KILL {}", server().sql("mysql", locked).lines().next().unwrap()));
+        assert!(refused.contains("end the client that keeps them locked"), "{refused}");
+    });
+}
+
+#[test]
+fn a_dump_of_the_same_content_is_the_same_file_so_that_slots_keep_it_once() {
+    let declared = declared("my_same");
+    let (first, again) = (declared.save(), with("my_same", json!({})).save());
+    assert_eq!(first.dump.unwrap().sha256, again.dump.unwrap().sha256);
 }
 
 #[test]
@@ -117,5 +142,6 @@ fn a_mysql_server_that_takes_the_connection_and_says_nothing_has_a_bound() {
     let mut declared =
         with("silent", json!({"host": "127.0.0.1", "port": silent.local_addr().unwrap().port(), "password": "x"}));
     declared.timeout = Duration::from_millis(300);
-    assert!(declared.refused().contains("did not end within 300ms"));
+    let refused = declared.refused();
+    assert!(refused.contains("does not answer; start it") && refused.contains("did not end within 300ms"), "{refused}");
 }

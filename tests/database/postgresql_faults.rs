@@ -55,7 +55,7 @@ fn what_a_role_lacks_is_said_before_anything_is_done() {
     assert!(foreign.contains("no member of postgres"), "{foreign}");
     server.sql("lacking", "ALTER TABLE hidden OWNER TO lacking; CREATE EXTENSION pageinspect");
     let extension = with("lacking", json!({})).refused();
-    assert!(extension.contains("only a superuser can create the extensions pageinspect"), "{extension}");
+    assert!(extension.contains("only a superuser can create the extension pageinspect"), "{extension}");
     server.sql("lacking", "DROP EXTENSION pageinspect");
     with("lacking", json!({})).require().unwrap();
 }
@@ -153,4 +153,84 @@ fn a_transaction_that_was_prepared_and_left_does_not_hold_a_restore() {
     server().sql("prepared", "BEGIN; UPDATE t SET n = 2; PREPARE TRANSACTION 'it''s left'");
     declared.restore(&saved).unwrap();
     assert_eq!(server().sql("prepared", "SELECT n FROM t"), "1");
+}
+
+#[test]
+fn whatever_only_somebody_else_could_make_again_is_found_before_a_module_runs() {
+    let server = server();
+    declared("foreigners", "CREATEDB");
+    let superusers = "it is no member of postgres";
+    for (make, unmake, said) in [
+        ("CREATE SCHEMA s", "DROP SCHEMA s", superusers),
+        ("CREATE TYPE mood AS ENUM ('a')", "DROP TYPE mood", superusers),
+        (
+            "ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT SELECT ON TABLES TO foreigners",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE postgres REVOKE SELECT ON TABLES FROM foreigners",
+            superusers,
+        ),
+        ("CREATE FOREIGN DATA WRAPPER w", "DROP FOREIGN DATA WRAPPER w", superusers),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE internal AS 'pg_backend_pid'; ALTER FUNCTION f() OWNER TO foreigners",
+            "DROP FUNCTION f",
+            "only a superuser can create the function f",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'; ALTER FUNCTION f() OWNER TO foreigners",
+            "DROP FUNCTION f",
+            "only a superuser can create the function f",
+        ),
+        ("CREATE PUBLICATION p FOR ALL TABLES", "DROP PUBLICATION p", "only a superuser can create the publication p"),
+        (
+            "ALTER DATABASE foreigners SET log_min_duration_statement = 100",
+            "ALTER DATABASE foreigners RESET log_min_duration_statement",
+            "can't set log_min_duration_statement",
+        ),
+        (
+            "ALTER ROLE postgres IN DATABASE foreigners SET work_mem = '5MB'",
+            "ALTER ROLE postgres IN DATABASE foreigners RESET work_mem",
+            "can't set anything for postgres",
+        ),
+    ] {
+        server.sql("foreigners", make);
+        let refused = with("foreigners", json!({})).refused();
+        assert!(refused.contains(said), "{make}: {refused}");
+        server.sql("foreigners", unmake);
+    }
+    // What it may do itself is no reason.
+    server.sql(
+        "foreigners",
+        "ALTER DATABASE foreigners SET work_mem = '5MB'; CREATE EXTENSION hstore; SET ROLE foreigners; CREATE SCHEMA own;
+         CREATE TYPE own.mood AS ENUM ('a'); CREATE DOMAIN own.positive AS int CHECK (value > 0);
+         CREATE TYPE own.span AS RANGE (subtype = int4); CREATE TYPE own.pair AS (a int, b own.mood);
+         CREATE TABLE own.parts (id int) PARTITION BY RANGE (id);
+         CREATE TABLE own.first PARTITION OF own.parts FOR VALUES FROM (0) TO (10);
+         CREATE FUNCTION own.one() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+         ALTER DEFAULT PRIVILEGES IN SCHEMA own GRANT SELECT ON TABLES TO PUBLIC",
+    );
+    let own = with("foreigners", json!({}));
+    let before = server.content("foreigners");
+    let saved = own.save();
+    server.sql("foreigners", "DROP SCHEMA own CASCADE; ALTER DATABASE foreigners RESET work_mem");
+    own.restore(&saved).unwrap();
+    crate::server::assert_same(&server.content("foreigners"), &before);
+}
+
+#[test]
+fn a_client_that_the_role_can_not_end_is_named_and_the_others_stay_connected() {
+    let server = server();
+    let declared = declared("watched", "CREATEDB");
+    let saved = declared.save();
+    server.sql("watched", "UPDATE t SET n = 2");
+    let mut watcher = server.client("psql", "watched");
+    let mut watcher = watcher.args(["-X", "-q", "-c", "SELECT pg_sleep(600)"]).spawn().unwrap();
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'watched'";
+    crate::server::until("the superuser is connected", || server.sql("postgres", sessions) == "1");
+    let kept = declared.restore(&saved).unwrap_err().to_string();
+    assert!(kept.contains("can't end the sessions of postgres there; end them"), "{kept}");
+    assert_eq!(server.sql("watched", "SELECT n FROM t"), "2");
+    assert_eq!(server.companions("watched"), "watched");
+    server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'watched'");
+    watcher.wait().unwrap();
+    declared.restore(&saved).unwrap();
+    assert_eq!(server.sql("watched", "SELECT n FROM t"), "1");
 }

@@ -6,17 +6,15 @@
 //! `~/.my.cnf`.
 
 use std::fs::File;
-use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
-use rustix::fs::{MemfdFlags, memfd_create};
 use updates_protocol::{Database, Secret, ServerDatabase};
 
 use super::problem::Problem;
 use crate::database::Access;
 use crate::database::access::Bounds;
-use crate::database::client::{Client, find, system_user};
+use crate::database::client::{self, Client, ClientError, find, system_user};
 
 /// Where servers have their socket: Debian's place, Red Hat's, and MySQL's own.
 const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
@@ -74,6 +72,9 @@ impl Connection {
             Problem::Client { source, .. } => source.to_string(),
             other => other.to_string(),
         };
+        if let Problem::Client { source: ClientError::TooLong { .. }, .. } = error {
+            return Problem::Down(message);
+        }
         match error.number() {
             // 2002 to 2013: the client library's numbers for a server that can't be reached.
             Some(2002..=2013) => Problem::Down(message),
@@ -100,6 +101,8 @@ impl Connection {
         let client = self
             .client(&["mariadb", "mysql"])?
             .args(["--batch", "--skip-column-names", "--skip-force", "--skip-reconnect", "--max-allowed-packet=1G"])
+            // A server that accepts and says nothing.
+            .args(["--connect-timeout=10"])
             // Nothing in a dump is a command to the client itself, such as `\!`.
             .args(["--binary-mode"])
             .input(input);
@@ -133,11 +136,7 @@ impl Connection {
 
 /// A file in memory with this content, to be read from its beginning.
 pub(super) fn in_memory(content: &[u8]) -> Result<File, Problem> {
-    let failed = |error| Problem::File(error, PathBuf::from("memory"));
-    let file = memfd_create("updates", MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
-    let mut file = File::from(file);
-    file.write_all(content).and_then(|()| file.rewind()).map_err(failed)?;
-    Ok(file)
+    client::in_memory(content).map_err(|error| Problem::File(error, PathBuf::from("memory")))
 }
 
 /// As the system's user of that name where the server may ask who is there, then as this process.

@@ -50,6 +50,13 @@ pub(super) enum Problem {
     LongRow { longest: u64, limit: u64, need: u64 },
     #[error("it has system-versioned tables, whose history {0} can't dump; install mariadb-client 10.11 or later")]
     NoHistory(String),
+    #[error("its tables can't be read; end the client that keeps them locked ({0})")]
+    Locked(#[source] ClientError),
+    #[error(
+        "the column {0} takes its default from a sequence, whose name stands in it with that of the database, so that no \
+        copy of it can be loaded; make it AUTO_INCREMENT"
+    )]
+    SequenceDefault(String),
     #[error("the dump is not whole: {0}")]
     Truncated(&'static str),
     #[error("{path}: {0}", path = .1.display())]

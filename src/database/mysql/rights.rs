@@ -87,6 +87,13 @@ impl Ways {
         if let Some(other) = ask_names(&user, &referring, access)?.pop() {
             return Err(Problem::Referred(other));
         }
+        let sequence_defaults = format!(
+            "SELECT HEX(CONVERT(CONCAT(TABLE_NAME, '.', COLUMN_NAME) USING utf8mb4)) FROM information_schema.COLUMNS
+             WHERE TABLE_SCHEMA = {name} AND COLUMN_DEFAULT REGEXP '(nextval|lastval|setval)[(]`' LIMIT 1;"
+        );
+        if let Some(column) = ask_names(&user, &sequence_defaults, access)?.pop() {
+            return Err(Problem::SequenceDefault(column));
+        }
         let definers = format!(
             "SELECT HEX(CONVERT(d USING utf8mb4)) FROM (
                SELECT DEFINER d FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {name}

@@ -14,7 +14,7 @@ use super::quote::connection_string;
 use super::tools::Tools;
 use crate::database::Access;
 use crate::database::access::Bounds;
-use crate::database::client::{Client, ClientError, system_user};
+use crate::database::client::{Client, ClientError, in_memory, system_user};
 
 /// The role that is used where none is named: the one that initdb makes.
 const DEFAULT_ROLE: &str = "postgres";
@@ -95,7 +95,7 @@ impl Connection {
     fn bare(&self, program: &str) -> Client {
         let mut client = Client::new(self.tools.program(program), self.user.as_ref())
             .env("PGUSER", &self.role)
-            .env("PGCONNECT_TIMEOUT", "20")
+            .env("PGCONNECT_TIMEOUT", "10")
             .env("PGAPPNAME", APPLICATION);
         if let Some(host) = &self.host {
             client = client.env("PGHOST", host);
@@ -120,14 +120,19 @@ impl Connection {
         during: &'static str,
         bounds: Bounds<'_>,
     ) -> Result<String, Problem> {
-        let mut arguments = vec!["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"];
+        // By standard input: settings of a database may hold secrets, and arguments are for everyone to read.
+        let mut input = String::new();
         for statement in ["SET search_path = pg_catalog", "SET statement_timeout = 0"].iter().chain(statements) {
-            arguments.extend(["--command", statement]);
+            input.push_str(statement);
+            input.push_str(";\n");
         }
+        let input = in_memory(input.as_bytes()).map_err(|error| Problem::File(error, PathBuf::from("memory")))?;
+        let arguments = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"];
         let answer = self
             .client("psql", database)
             .env("PGCLIENTENCODING", "UTF8")
             .args(arguments)
+            .input(input)
             .answer(bounds)
             .map_err(Problem::client(during))?;
         Ok(String::from_utf8_lossy(&answer).trim_end_matches('\n').to_owned())
@@ -136,9 +141,12 @@ impl Connection {
     /// Says why `database` could not be connected to. Asked with pg_isready and of another database instead of read from
     /// the error, which comes in the server's language.
     fn explain(&self, database: &str, error: Problem, access: &Access<'_>) -> Problem {
+        if let Problem::Client { source: source @ ClientError::TooLong { .. }, .. } = &error {
+            return Problem::Down(source.to_string());
+        }
         let Problem::Client { source: ClientError::Failed { message, .. }, .. } = &error else { return error };
         let message = message.clone();
-        match self.bare("pg_isready").args(["--timeout=20"]).answer(access.short()) {
+        match self.bare("pg_isready").args(["--timeout=5"]).answer(access.short()) {
             Err(ClientError::Failed { status, .. }) if status.code() == Some(1) => return Problem::NotReady(message),
             Err(ClientError::Failed { status, .. }) if status.code() == Some(2) => return Problem::Down(message),
             _ => {}

@@ -60,6 +60,10 @@ pub(super) enum Problem {
         #[source]
         source: ClientError,
     },
+    #[error(
+        "role {role:?} can't end the sessions of {whose} there; end them and restore again, or grant it pg_signal_backend"
+    )]
+    Unendable { role: String, whose: String },
     #[error("its clients kept it in use; stop them, then restore again ({0})")]
     InUse(Box<Problem>),
     #[error("{0}; it refuses connections until ALTER DATABASE … ALLOW_CONNECTIONS true ({1})")]

@@ -13,7 +13,7 @@ use super::connection::{APPLICATION, Connection};
 use super::details::Details;
 use super::problem::Problem;
 use super::quote::{identifier, literal};
-use super::rights::{Ways, open};
+use super::rights::{ENDABLE, Ways, open};
 use crate::database::Access;
 use crate::fs::sha256;
 
@@ -119,11 +119,11 @@ impl Keeper<'_> {
 
     /// Ends sessions and waits, a moment, until they are gone.
     fn end(&self, sessions: &str) -> Result<(), Problem> {
-        let end = format!("SELECT count(pg_terminate_backend(pid)) {sessions}");
+        let end = format!("SELECT count(pg_terminate_backend(pid)) {sessions} AND {ENDABLE}");
         let wait = format!(
             "DO $$ BEGIN FOR i IN 1..500 LOOP
                PERFORM pg_stat_clear_snapshot();
-               IF NOT EXISTS (SELECT {sessions}) THEN RETURN; END IF;
+               IF NOT EXISTS (SELECT {sessions} AND {ENDABLE}) THEN RETURN; END IF;
                PERFORM pg_sleep(0.01);
              END LOOP; END $$"
         );
@@ -174,12 +174,14 @@ impl Keeper<'_> {
         }
         self.drop(replaced)?;
         self.end_prepared()?;
-        let closed = self.close().and_then(|()| {
+        let closed = self.close().and_then(|()| self.require_endable()).and_then(|()| {
             let away = format!("ALTER DATABASE {live_name} RENAME TO {}", identifier(replaced));
             let place = format!("ALTER DATABASE {beside_name} RENAME TO {live_name}");
             let mut last = None;
             for _ in 0..ROUNDS {
+                // Those of the copy too: what watches a server connects to whatever database is there.
                 self.end(&sessions_of(live))?;
+                self.end(&sessions_of(beside))?;
                 // The server itself waits some seconds for sessions that are ending.
                 match self.ask(&["BEGIN", &away, &place, "COMMIT"], "put it in its place") {
                     Ok(_) => return Ok(()),
@@ -192,6 +194,23 @@ impl Keeper<'_> {
             Ok(()) => error,
             Err(other) => Problem::StillClosed(error.into(), other.into()),
         })
+    }
+
+    /// Looks for clients that this role can't end, before it ends those that it can for nothing. Who looks in for a moment is
+    /// waited for.
+    fn require_endable(&self) -> Result<(), Problem> {
+        let others = format!("{} AND NOT ({ENDABLE})", sessions_of(&self.names.live));
+        let wait = format!(
+            "DO $$ BEGIN FOR i IN 1..500 LOOP
+               PERFORM pg_stat_clear_snapshot();
+               IF NOT EXISTS (SELECT {others}) THEN RETURN; END IF;
+               PERFORM pg_sleep(0.01);
+             END LOOP; END $$"
+        );
+        let whose = format!("SELECT coalesce(string_agg(DISTINCT usename, ', '), '') {others}");
+        let whose = self.ask(&[&wait, &whose], "ask for clients")?;
+        let role = self.way.role.clone();
+        if whose.is_empty() { Ok(()) } else { Err(Problem::Unendable { role, whose }) }
     }
 
     /// Forbids new connections to the live database. Sessions that stand are ended after.
