@@ -51,8 +51,8 @@ impl Supervisor {
         create_directory(place.parent().unwrap_or(&place), 0o755)?;
         let store = Store::open(&place)?;
         store.recover()?;
-        // One that can't be used is replaced.
-        let known = store.load(module).ok().flatten().and_then(|former| former.known_files().ok());
+        let former = replaceable(&store, module, module)?;
+        let known = former.and_then(|former| former.known_files().ok());
         let pending = store.begin(module, module, description.unwrap_or(DESCRIPTION));
         let pending = pending.paths(paths).services(units).databases(databases);
         let pending = pending.progress(|progress| observer.observe(&Event::working(module, progress)));
@@ -65,5 +65,16 @@ impl Supervisor {
         let unchanged = known.map(|known| backup.unchanged_since(&known)).transpose()?;
         let label = format!("updates/{module}");
         Ok(Created { backup, label, reused, unchanged, left_out, took: began.elapsed() })
+    }
+}
+
+/// The slot `name`, which a backup of `owner` is about to replace. One that is damaged is replaced as well; one that belongs to
+/// another module, or that a newer program can still put back, is not.
+pub(super) fn replaceable(store: &Store, name: &ModuleName, owner: &ModuleName) -> Result<Option<Backup>, BackupError> {
+    let label = format!("updates/{name}");
+    match store.load(name) {
+        Ok(Some(former)) if former.owner() != owner => Err(BackupError::Taken { label, owner: former.owner().clone() }),
+        Err(source) if source.is_newer_format() => Err(BackupError::Newer { module: owner.clone(), label, source }),
+        other => Ok(other.ok().flatten()),
     }
 }

@@ -65,6 +65,10 @@ impl Slot {
     /// How one that is damaged is got rid of, as a command.
     pub fn way_out(&self) -> String {
         let Self { module, label, kind, .. } = self;
+        if self.backup.as_ref().is_err_and(StateError::is_newer_format) {
+            // The newer program can still put it back.
+            return format!("where it is not wanted any more: updates backup remove {module} {label}");
+        }
         match kind {
             SlotKind::Backup if label.ends_with(&format!("/{module}")) && label.starts_with("updates/") => {
                 format!("to make it anew: updates backup create {module}")
