@@ -5,6 +5,7 @@ use updates::catalog::{Broken, Catalog, CatalogEntry, Installed, without_passwor
 use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
 use updates::profile::Profiles;
 use updates::record::{ExitStatus, RunKind, RunRecord};
+use updates::supervisor::is_persons_restore;
 use updates_protocol::{DeclaredPath, Level, ModuleName};
 
 use super::error::CliError;
@@ -131,6 +132,9 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         for row in &in_flight {
             let name = painter.paint(Tone::Bad, row.module.as_str());
             let what = match row.tries {
+                _ if is_persons_restore(row) => {
+                    "a restore or rollback of it is not complete; mend the cause, then: updates recover".to_owned()
+                }
                 0 => "runs now, or a run was interrupted in it; the next run puts it back first".to_owned(),
                 tries => format!("could not be put back in {tries} tries; mend the cause, then: updates recover"),
             };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use updates_protocol::{ModuleName, Phase, RunId};
 
 use crate::config::Layout;
-use crate::history::{History, HistoryError};
+use crate::history::{History, HistoryError, InFlight};
 use crate::state::Backup;
 
 /// The way back of one module; what its row in the database holds beside its name.
@@ -105,6 +105,11 @@ pub(super) fn inside(layout: &Layout, path: &Path) -> PathBuf {
 
 fn outside(layout: &Layout, path: &Path) -> PathBuf {
     layout.root().join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Whether a row tells of a restore or rollback that a person asked for, and not of a run.
+pub fn is_persons_restore(row: &InFlight) -> bool {
+    WayBack::of_payload(&row.payload).is_ok_and(|way_back| way_back.restore.is_some())
 }
 
 /// Notes durably that `backup` is about to be restored because a person asked for it. Killed anywhere from here on, the

@@ -48,6 +48,8 @@ pub struct Prospect {
     pub code: Option<CodeStays>,
     /// Whether every saved unit is started, whatever it was.
     pub forced_start: bool,
+    /// Whether an earlier run or restore of the module is not put back, and can't be. That this one is settles it.
+    pub unsettled: bool,
     goal: Goal,
 }
 
@@ -55,7 +57,13 @@ impl Prospect {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         let starts = self.forced_start && !self.backup.manifest().header.services.is_empty();
-        self.differences.is_empty() && !starts
+        self.differences.is_empty() && !starts && !self.unsettled
+    }
+
+    /// Whether what is there now is saved before it is changed. What is half put back is not, since it is no state that anybody
+    /// wants, and would take the place of what the first try saved.
+    pub fn saves_present(&self) -> bool {
+        self.goal == Goal::Rollback && !self.differences.is_empty() && !self.unsettled
     }
 
     /// What it is for.
@@ -88,7 +96,7 @@ impl Supervisor {
         };
         // A wrong name needs no lock.
         let label = choose(&Slots::list(&self.layout)?)?;
-        let _hold = self.hold(wait, observer)?;
+        let unsettled = self.hold(wait, observer)?.unsettled.contains_key(module);
         let slots = Slots::list(&self.layout)?;
         let slot = slots.choose(module, Some(&label))?;
         let unusable = |source| BackupError::Unusable { module: module.clone(), source };
@@ -98,7 +106,7 @@ impl Supervisor {
             Goal::Rollback => rollback::code_stays(self, module, &backup)?,
             Goal::Restore => None,
         };
-        Ok(Prospect { module: module.clone(), label, backup, differences, code, forced_start, goal })
+        Ok(Prospect { module: module.clone(), label, backup, differences, code, forced_start, unsettled, goal })
     }
 
     /// Puts back what was shown. The record says what was done, and is remembered; its status is the exit code.
@@ -144,7 +152,12 @@ impl Supervisor {
     ) -> Result<ModuleRecord, BackupError> {
         let ground = Ground::of_module(self, &prospect.module);
         let mut from = format!("put back from {}, saved {}", prospect.label, saved_at(backup));
-        if prospect.goal == Goal::Rollback && !prospect.differences.is_empty() {
+        if prospect.saves_present() {
+            // First, so that a checkpoint that can't be put back costs nobody what an earlier rollback saved.
+            let module = &prospect.module;
+            backup
+                .verify_with(&mut |progress| dispatcher.event(Event::working(module, progress)))
+                .map_err(|source| BackupError::Unusable { module: module.clone(), source })?;
             let before = rollback::save_present(self, backup, &ground, dispatcher)?;
             from = format!("{from}; what was before is in {before}");
         }

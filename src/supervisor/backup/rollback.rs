@@ -3,8 +3,10 @@
 //! The checkpoint of the last successful run is what is put back. Before that the present state of the same paths, units and
 //! databases is saved as `MODULE_before-rollback` in the usual store; content that the checkpoint has too is shared with it.
 
+use sha2::{Digest, Sha256};
 use updates_protocol::ModuleName;
 
+use super::create::replaceable;
 use super::error::BackupError;
 use super::ground::Ground;
 use super::restore::saved_at;
@@ -28,9 +30,20 @@ pub struct CodeStays {
     pub then: String,
 }
 
-/// The slot that a rollback saves the present state in; `None` for a module whose name is too long for it.
-pub fn before_rollback(module: &ModuleName) -> Option<ModuleName> {
-    format!("{module}_before-rollback").parse().ok()
+/// What a name may have beside [`BEFORE_ROLLBACK`], shortened to eight digits of its hash where it is longer.
+const ROOM: usize = 39;
+/// What the slot of a rollback is called beside its module.
+const BEFORE_ROLLBACK: &str = "_before-rollback";
+
+/// The slot that a rollback saves the present state in. Of a name that is too long, the beginning and its hash.
+pub fn before_rollback(module: &ModuleName) -> ModuleName {
+    let name = format!("{module}{BEFORE_ROLLBACK}").parse();
+    name.unwrap_or_else(|_| {
+        let begin: String = module.as_str().chars().take(ROOM).collect();
+        let hash: String = Sha256::digest(module.as_str()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let short = format!("{begin}-{hash}{BEFORE_ROLLBACK}").parse();
+        short.unwrap_or_else(|_| unreachable!("64 characters that a name may hold"))
+    })
 }
 
 /// Saves what is there now of everything that `checkpoint` holds. Returns the label of the slot.
@@ -41,11 +54,12 @@ pub(super) fn save_present(
     dispatcher: &mut Dispatcher<'_>,
 ) -> Result<String, BackupError> {
     let owner = checkpoint.owner();
-    let name = before_rollback(owner).unwrap_or_else(|| owner.clone());
+    let name = before_rollback(owner);
     let place = supervisor.layout.backups();
     create_directory(place.parent().unwrap_or(&place), 0o755)?;
     let store = Store::open(&place)?;
     store.recover()?;
+    replaceable(&store, &name, owner)?;
     let header = &checkpoint.manifest().header;
     let description = format!("before a rollback to {}", saved_at(checkpoint));
     let sealed = store
@@ -93,5 +107,18 @@ pub(super) fn installed_version(supervisor: &Supervisor, module: &ModuleName) ->
     match Catalog::open(&supervisor.layout).module(module)? {
         CatalogEntry::Installed(installed) => Some(installed.manifest.schema_version.to_string()),
         CatalogEntry::Broken(broken) => broken.version.map(|version| version.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rollback_saves_has_a_name_of_its_own_however_long_the_module_is_called() {
+        let name = |text: &str| before_rollback(&text.parse().unwrap()).to_string();
+        assert_eq!(name("web"), "web_before-rollback");
+        let (one, other) = (name(&format!("{}a", "x".repeat(63))), name(&format!("{}b", "x".repeat(63))));
+        assert!(one.ends_with(BEFORE_ROLLBACK) && one.len() == 64 && one != other, "{one} {other}");
     }
 }

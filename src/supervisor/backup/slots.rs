@@ -158,7 +158,7 @@ impl Slots {
         let usual = format!("updates/{module}");
         // What a rollback saved is nobody's backup of a good state; whoever wants it says so.
         let undoing = before_rollback(module);
-        let is_backup = |slot: &&Slot| slot.kind == SlotKind::Backup && Some(&slot.name) != undoing.as_ref();
+        let is_backup = |slot: &&Slot| slot.kind == SlotKind::Backup && slot.name != undoing;
         let backups: Vec<_> = own.iter().copied().filter(is_backup).collect();
         match (backups.iter().find(|slot| slot.label == usual), backups.as_slice()) {
             (Some(slot), _) => Ok(slot),
