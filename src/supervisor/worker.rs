@@ -375,7 +375,7 @@ impl Worker<'_> {
     /// Every unit that a request may change, where there is a systemd. Those that keep the machine running no request may,
     /// and putting one back would be just that.
     fn units(&self) -> Vec<UnitName> {
-        if !self.surroundings.has_systemd() {
+        if self.surroundings.systemd().is_none() {
             return Vec::new();
         }
         self.target.units().filter(|unit| unit.not_controllable().is_none()).cloned().collect()

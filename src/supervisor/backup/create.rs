@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use updates_protocol::ModuleName;
 
+use super::declared::Declared;
 use super::error::BackupError;
-use super::ground::Declared;
 use crate::fs::create_directory;
 use crate::state::{Backup, Sealed, Store};
 use crate::supervisor::{Event, Observer, RunError, Supervisor};
@@ -40,7 +40,7 @@ impl Supervisor {
         observer: &mut dyn Observer,
     ) -> Result<Created, BackupError> {
         // Looked at first: a wrong name needs no lock.
-        let (Declared { paths, units, databases, left_out }, ground) = self.declared(module)?;
+        let (Declared { paths, units, databases, left_out }, surroundings) = self.declared(module)?;
         let hold = self.hold(wait, observer)?;
         if let Some(reason) = hold.unsettled.get(module) {
             // What is live now is no state that anybody wants back.
@@ -56,7 +56,7 @@ impl Supervisor {
         let pending = store.begin(module, module, description.unwrap_or(DESCRIPTION));
         let pending = pending.paths(paths).services(units).databases(databases);
         let pending = pending.progress(|progress| observer.observe(&Event::working(module, progress)));
-        let sealed = match pending.seal(ground.live(self)) {
+        let sealed = match surroundings.while_saving(|live| pending.seal(live)) {
             Err(_) if self.cancel.reason().is_some() => return Err(BackupError::Interrupted),
             other => other?,
         };

@@ -10,7 +10,6 @@ use updates_protocol::{ModuleName, RunId};
 use super::begun::Begun;
 use super::differences::Differences;
 use super::error::BackupError;
-use super::ground::Ground;
 use super::rollback::{self, CodeStays};
 use super::slots::{Slot, Slots};
 use crate::history::History;
@@ -18,6 +17,7 @@ use crate::record::{ExitStatus, ModuleRecord, ModuleStatus, RollbackRecord, RunK
 use crate::state::{Backup, RestoreError, StateError};
 use crate::supervisor::dispatcher::{Dispatcher, without_run};
 use crate::supervisor::run::new_run_id;
+use crate::supervisor::surroundings::Surroundings;
 use crate::supervisor::{Event, Observer, Supervisor, undo};
 
 /// Paths that are listed in a record.
@@ -76,7 +76,8 @@ impl Supervisor {
     /// What differs now from `slot`. Nothing is changed and no lock is taken: beside a run, it is what is there at this
     /// moment.
     pub fn differences(&self, slot: &Slot, backup: &Backup) -> Result<Differences, BackupError> {
-        Ok(Differences::of(backup, Ground::of_module(self, &slot.module).live(self))?)
+        let surroundings = Surroundings::of_module(self, &slot.module);
+        Ok(surroundings.while_saving(|live| Differences::of(backup, live))?)
     }
 
     /// What putting `module` back would change; from the slot that `named` names, or the usual one. An interrupted run is
@@ -150,7 +151,7 @@ impl Supervisor {
         run_id: &RunId,
         dispatcher: &mut Dispatcher<'_>,
     ) -> Result<ModuleRecord, BackupError> {
-        let ground = Ground::of_module(self, &prospect.module);
+        let surroundings = Surroundings::of_module(self, &prospect.module);
         let mut from = format!("put back from {}, saved {}", prospect.label, saved_at(backup));
         if prospect.saves_present() {
             // First, so that a checkpoint that can't be put back costs nobody what an earlier rollback saved.
@@ -158,7 +159,7 @@ impl Supervisor {
             backup
                 .verify_with(&mut |progress| dispatcher.event(Event::working(module, progress)))
                 .map_err(|source| BackupError::Unusable { module: module.clone(), source })?;
-            let before = rollback::save_present(self, backup, &ground, dispatcher)?;
+            let before = rollback::save_present(self, backup, &surroundings, dispatcher)?;
             from = format!("{from}; what was before is in {before}");
         }
         if self.cancel.reason().is_some() {
@@ -169,7 +170,8 @@ impl Supervisor {
             None => None,
         };
         let module = prospect.module.clone();
-        let applied = backup.plan(ground.lasting()).map_err(RestoreError::Refused).and_then(|plan| {
+        let applied = surroundings.while_restoring(|live| {
+            let plan = backup.plan(live).map_err(RestoreError::Refused)?;
             let plan = if prospect.forced_start { plan.with_forced_service_start() } else { plan };
             plan.apply_with(&mut |progress| dispatcher.event(Event::working(&module, progress)))
         });

@@ -8,7 +8,6 @@ use updates_protocol::ModuleName;
 
 use super::create::replaceable;
 use super::error::BackupError;
-use super::ground::Ground;
 use super::restore::saved_at;
 use crate::catalog::{Catalog, CatalogEntry};
 use crate::fs::create_directory;
@@ -16,6 +15,7 @@ use crate::history::HistoryReader;
 use crate::record::{ModuleStatus, RunKind};
 use crate::state::{Backup, Store};
 use crate::supervisor::dispatcher::Dispatcher;
+use crate::supervisor::surroundings::Surroundings;
 use crate::supervisor::{Event, Supervisor};
 
 /// How many runs are looked through for the version that ran last before a checkpoint.
@@ -30,7 +30,7 @@ pub struct CodeStays {
     pub then: String,
 }
 
-/// What a name may have beside [`BEFORE_ROLLBACK`], shortened to eight digits of its hash where it is longer.
+/// How many characters of a longer name are kept, before eight digits of its hash.
 const ROOM: usize = 39;
 /// What the slot of a rollback is called beside its module.
 const BEFORE_ROLLBACK: &str = "_before-rollback";
@@ -50,7 +50,7 @@ pub fn before_rollback(module: &ModuleName) -> ModuleName {
 pub(super) fn save_present(
     supervisor: &Supervisor,
     checkpoint: &Backup,
-    ground: &Ground,
+    surroundings: &Surroundings<'_>,
     dispatcher: &mut Dispatcher<'_>,
 ) -> Result<String, BackupError> {
     let owner = checkpoint.owner();
@@ -62,16 +62,15 @@ pub(super) fn save_present(
     replaceable(&store, &name, owner)?;
     let header = &checkpoint.manifest().header;
     let description = format!("before a rollback to {}", saved_at(checkpoint));
-    let sealed = store
+    let pending = store
         .begin(&name, owner, &description)
         .paths(header.paths.iter().cloned())
         .leave_out(header.left_out.iter().cloned())
         .services(header.services.keys().cloned())
         .databases(header.databases.iter().map(|saved| saved.database.clone()))
         .link_from(checkpoint)
-        .progress(|progress| dispatcher.event(Event::working(owner, progress)))
-        .seal(ground.live(supervisor));
-    match sealed {
+        .progress(|progress| dispatcher.event(Event::working(owner, progress)));
+    match surroundings.while_saving(|live| pending.seal(live)) {
         Err(_) if supervisor.cancel.reason().is_some() => Err(BackupError::Interrupted),
         Err(error) => Err(error.into()),
         Ok(_) => Ok(format!("updates/{name}")),
