@@ -360,7 +360,8 @@ impl Worker<'_> {
                 .begin(name, name, &description)
                 .paths(writable.iter().map(|entry| entry.path.clone()))
                 .services(units)
-                .databases(self.target.manifest.databases.iter().cloned());
+                .databases(self.target.manifest.databases.iter().cloned())
+                .progress(|progress| self.notes.event(Event::working(name, progress)));
             let pending = former.iter().fold(pending, |pending, former| pending.link_from(former));
             self.surroundings.while_saving(|live| pending.seal(live))
         };
