@@ -107,6 +107,17 @@ pub enum BackupError {
         #[source]
         source: StateError,
     },
+    /// A rollback would save the present state first, and that has no room. What fills the disk may be what is to go.
+    #[error(
+        "{source}; to go back without saving what is there now: updates backup restore {module} checkpoints/{module}"
+    )]
+    NoRoomToSave {
+        /// Whose state.
+        module: ModuleName,
+        /// How much is needed.
+        #[source]
+        source: StateError,
+    },
     /// There is no former state.
     #[error(
         "there is no checkpoint of {0}: one is kept from the first run on in which it succeeds; `updates backup list` shows what \

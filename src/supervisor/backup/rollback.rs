@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, CatalogEntry};
 use crate::fs::create_directory;
 use crate::history::HistoryReader;
 use crate::record::{ModuleStatus, RunKind};
-use crate::state::{Backup, Store};
+use crate::state::{Backup, StateError, Store};
 use crate::supervisor::dispatcher::Dispatcher;
 use crate::supervisor::surroundings::Surroundings;
 use crate::supervisor::{Event, Supervisor};
@@ -72,6 +72,9 @@ pub(super) fn save_present(
         .progress(|progress| dispatcher.event(Event::working(owner, progress)));
     match surroundings.while_saving(|live| pending.seal(live)) {
         Err(_) if supervisor.cancel.reason().is_some() => Err(BackupError::Interrupted),
+        Err(source @ (StateError::NoSpace { .. } | StateError::NoInodes { .. })) => {
+            Err(BackupError::NoRoomToSave { module: owner.clone(), source })
+        }
         Err(error) => Err(error.into()),
         Ok(_) => Ok(format!("updates/{name}")),
     }
