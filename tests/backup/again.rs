@@ -65,3 +65,16 @@ fn a_module_that_was_put_right_by_hand_is_let_go_by_a_restore_that_finds_nothing
     assert!(restored.stdout.contains("that settles what could not be put back before"), "{}", restored.stdout);
     root.updates(&["run", "--no-sync"]).expect(0);
 }
+
+#[test]
+fn the_status_of_a_module_that_needed_a_person_says_when_it_does_not_any_more() {
+    let (root, over) = (ran(), "app: was put back since");
+    root.write(FAILS, "");
+    root.updates(&["rollback", "app", "--yes"]).expect(21);
+    root.updates(&["run", "--no-sync"]).expect(21);
+    assert!(!root.updates(&["status"]).stdout.contains(over));
+    fs::remove_file(root.at(FAILS)).unwrap();
+    root.updates(&["recover"]).expect(0);
+    let status = root.updates(&["status"]).stdout;
+    assert!(status.contains(over), "{status}");
+}
