@@ -30,7 +30,6 @@ fn limited(ground: &Ground, work: Work) -> Ended {
 }
 
 #[test]
-#[ignore = "the manifest is held whole until the engine streams it"]
 fn fifty_thousand_files_are_saved_and_restored_in_bounded_memory() {
     let ground = Ground::in_memory();
     for number in 0..FILES {
