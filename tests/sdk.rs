@@ -173,7 +173,7 @@ return {"success": True, "done": done, "again": again, "missing": missing, "nobo
 }
 
 #[test]
-fn what_comes_in_a_later_release_is_a_clear_error_and_no_made_up_success() {
+fn what_is_not_there_or_not_declared_is_a_clear_error_and_no_made_up_success() {
     let (result, log) = runs(
         &root(),
         &module(

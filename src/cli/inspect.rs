@@ -4,7 +4,8 @@ use serde_json::json;
 use updates::catalog::{Broken, Catalog, CatalogEntry, Installed, without_passwords};
 use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
 use updates::profile::Profiles;
-use updates::record::{ExitStatus, RunKind, RunRecord};
+use updates::record::{ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord};
+use updates::supervisor::is_persons_restore;
 use updates_protocol::{DeclaredPath, Level, ModuleName};
 
 use super::error::CliError;
@@ -113,11 +114,19 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         Some(history) => history.in_flight()?,
         None => Vec::new(),
     };
+    // What the last run says of them is over.
+    let is_over = |module: &ModuleRecord| {
+        module.status == ModuleStatus::RollbackFailed
+            && !in_flight.iter().any(|row| row.module.as_str() == module.module)
+    };
+    let modules = last.iter().flat_map(|record| &record.modules);
+    let settled: Vec<_> = modules.filter(|module| is_over(module)).map(|module| module.module.as_str()).collect();
     let held = Catalog::open(&session.layout).all_held()?;
     let (installed, broken) = read_catalog(session)?;
     let json = json!({
         "last_run": last,
         "interrupted": in_flight.iter().map(|row| &row.module).collect::<Vec<_>>(),
+        "settled_since": settled,
         "held": held,
         "installed": installed.len(),
         "unusable": broken.iter().map(|b| json!({"module": b.name, "problem": b.problem})).collect::<Vec<_>>(),
@@ -131,10 +140,17 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         for row in &in_flight {
             let name = painter.paint(Tone::Bad, row.module.as_str());
             let what = match row.tries {
+                _ if is_persons_restore(row) => {
+                    "a restore or rollback of it is not complete; mend the cause, then: updates recover".to_owned()
+                }
                 0 => "runs now, or a run was interrupted in it; the next run puts it back first".to_owned(),
                 tries => format!("could not be put back in {tries} tries; mend the cause, then: updates recover"),
             };
             text.push_str(&format!("{name}: {what}\n"));
+        }
+        for module in &settled {
+            let name = painter.paint(Tone::Good, module);
+            text.push_str(&format!("{name}: was put back since, or taken as it is, and runs again\n"));
         }
         for (module, held) in held.iter().flat_map(|(module, all)| all.iter().map(move |held| (module, held))) {
             let name = painter.paint(Tone::Warn, module.as_str());

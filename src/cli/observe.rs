@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use updates::record::{Change, LogLine, ModuleRecord, ModuleStatus, RollbackRecord, SyncRecord, UpdateRecord};
+use updates::state::{Progress, Step};
 use updates::supervisor::{Event, Observer};
 use updates_protocol::{CancelReason, Level, Phase};
 
@@ -211,7 +212,11 @@ impl Observer for Screen {
                     self.say(Level::Debug, &format!("{module}: {text}"));
                 }
             }
-            Event::Working { .. } => {}
+            Event::Working { module, progress } => {
+                let Progress { step, done, total, .. } = progress;
+                let total = total.map(|total| format!("/{total}")).unwrap_or_default();
+                self.status(module.as_str(), &format!("{} {done}{total}", working(*step)));
+            }
             Event::Slow { module, limit } => self.say(
                 Level::Warning,
                 &format!("{module}: SLOW: half of its time is over; it is stopped after {} s", limit.as_secs()),
@@ -246,5 +251,15 @@ fn progress(step: &str, current: Option<f64>, total: Option<f64>, unit: Option<&
         (Some(current), Some(total)) => format!("{step} ({current}/{total}{unit})"),
         (Some(current), None) => format!("{step} ({current}{unit})"),
         _ => step.to_owned(),
+    }
+}
+
+/// What is being done, before what it is done to.
+pub fn working(step: Step) -> &'static str {
+    match step {
+        Step::Walk => "looking at",
+        Step::Copy => "saving",
+        Step::Verify => "verifying",
+        Step::Restore => "restoring",
     }
 }

@@ -83,6 +83,13 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// Whether a slot is sound as far as is known, and only a newer program can read it.
+    pub fn is_newer_format(&self) -> bool {
+        matches!(self, StateError::Damaged { damage: Damage::NewerFormat(_), .. })
+    }
+}
+
 /// What is wrong with a slot.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
@@ -140,7 +147,7 @@ pub enum RestoreError {
     #[error("nothing was restored: {0}")]
     Refused(#[source] StateError),
     /// Some of it is not back. Applying a fresh plan goes on with that.
-    #[error("{total} things are not back, the first: {}", failures.first().map(ToString::to_string).unwrap_or_default())]
+    #[error("{}{}", number_left(*total), failures.first().map(ToString::to_string).unwrap_or_default())]
     Incomplete {
         /// At most [`super::MAX_FAILURES`] of them, in the order in which they failed.
         failures: Vec<RestoreProblem>,
@@ -149,6 +156,11 @@ pub enum RestoreError {
         /// What was done.
         restored: super::Restored,
     },
+}
+
+/// How much is not back; what follows names the first.
+fn number_left(total: usize) -> String {
+    if total == 1 { "one thing is not back: ".to_owned() } else { format!("{total} things are not back, the first: ") }
 }
 
 /// Something that is not back.

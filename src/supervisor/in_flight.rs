@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use updates_protocol::{ModuleName, Phase, RunId};
+use updates_protocol::ModuleName;
 
 use crate::config::Layout;
-use crate::history::{History, HistoryError};
+use crate::history::InFlight;
 use crate::state::Backup;
 
 /// The way back of one module; what its row in the database holds beside its name.
@@ -107,26 +107,15 @@ fn outside(layout: &Layout, path: &Path) -> PathBuf {
     layout.root().join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Notes durably that `backup` is about to be restored because a person asked for it. Killed anywhere from here on, the
-/// next start finishes the restore; what had been noted with the module before is settled by it.
-///
-/// The row belongs to the slot's owner. [`History::end_module`] takes it away once the restore is complete; a restore
-/// that is not stays on the list, and is tried again.
-pub(super) fn begin_restore(
-    layout: &Layout,
-    history: &mut History,
-    run_id: &RunId,
-    backup: &Backup,
-    forced_service_start: bool,
-) -> Result<(), HistoryError> {
-    let restore = PersonsRestore { from: SlotPlace::of(layout, backup), forced_service_start };
-    let way_back = WayBack { restore: Some(restore), ..WayBack::default() };
-    history.begin_module(run_id, backup.owner(), Phase::Main, 1, &way_back.payload())
+/// Whether a row tells of a restore or rollback that a person asked for, and not of a run.
+pub fn is_persons_restore(row: &InFlight) -> bool {
+    WayBack::of_payload(&row.payload).is_ok_and(|way_back| way_back.restore.is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use updates_protocol::Phase;
 
     use super::*;
 

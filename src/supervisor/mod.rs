@@ -48,6 +48,7 @@ pub use check::CheckOptions;
 pub use context::{Installation, Supervisor};
 pub use error::RunError;
 pub use event::{Event, Observer};
+pub use in_flight::is_persons_restore;
 pub use interrupt::cancel_on_signals;
 pub use learn::{Configuration, LearnError, LearnOptions, Learned, Refused, SandboxStanza, Stanza};
 pub use lock::{LockError, RunLock};

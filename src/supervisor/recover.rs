@@ -13,7 +13,7 @@ use super::in_flight::WayBack;
 use super::lock::RunLock;
 use super::surroundings::Surroundings;
 use super::{Supervisor, forgotten, undo};
-use crate::catalog::{Catalog, CatalogEntry};
+use crate::catalog::Catalog;
 use crate::history::History;
 use crate::process::CgroupHierarchy;
 use crate::record::RollbackRecord;
@@ -80,7 +80,7 @@ pub(super) fn settle(
             }
         }
         let rollback = match WayBack::of_payload(&row.payload) {
-            Ok(way_back) => put_back(supervisor, catalog, checkpoints, &module, &way_back),
+            Ok(way_back) => put_back(supervisor, checkpoints, &module, &way_back),
             Err(error) => {
                 let way_out = undo::way_out(&module);
                 undo::nothing(&module, Some(format!("what was noted of it can't be read: {error}; {way_out}")))
@@ -108,17 +108,11 @@ pub(super) fn settle(
 
 fn put_back(
     supervisor: &Supervisor,
-    catalog: &Catalog,
     checkpoints: &Checkpoints,
     module: &ModuleName,
     way_back: &WayBack,
 ) -> RollbackRecord {
-    // Passwords stand nowhere but in what the module declares.
-    let databases = match catalog.module(module) {
-        Some(CatalogEntry::Installed(installed)) => installed.manifest.databases,
-        _ => Vec::new(),
-    };
-    let surroundings = Surroundings::new(supervisor, &databases);
+    let surroundings = Surroundings::of_module(supervisor, module);
     let place = way_back.restore.as_ref().map(|restore| &restore.from).or(way_back.checkpoint.as_ref());
     match (checkpoints.find(module, place), &way_back.restore) {
         (Ok(backup), Some(restore)) => undo::restore(&surroundings, module, &backup, restore.forced_service_start),

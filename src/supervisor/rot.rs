@@ -12,7 +12,7 @@ use super::checkpoints::Checkpoints;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
 use crate::fs::PathError;
-use crate::state::{Damage, StateError, Store};
+use crate::state::Store;
 
 /// How long a run looks.
 const TIME: Duration = Duration::from_millis(300);
@@ -48,7 +48,7 @@ pub(super) fn look(
     let is_checkpoint = std::ptr::eq(*store, retained);
     let text = match &error {
         // It is sound to the program that wrote it.
-        StateError::Damaged { damage: Damage::NewerFormat(_), .. } => error.to_string(),
+        error if error.is_newer_format() => error.to_string(),
         _ if is_checkpoint => match retained.remove(name) {
             Ok(_) => format!("{error}; it was removed, and `updates rollback {name}` works again after its next run"),
             Err(left) => format!("{error}; it can't be removed either: {left}"),

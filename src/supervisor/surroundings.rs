@@ -4,9 +4,10 @@
 use std::cell::RefCell;
 use std::os::fd::AsFd;
 
-use updates_protocol::Database;
+use updates_protocol::{Database, ModuleName};
 
 use super::Supervisor;
+use crate::catalog::{Catalog, CatalogEntry};
 use crate::config::Machine;
 use crate::database::Passwords;
 use crate::process::CancelToken;
@@ -34,9 +35,17 @@ impl<'a> Surroundings<'a> {
         }
     }
 
-    /// Whether there is a systemd to be asked; that it answers is another matter.
-    pub(super) fn has_systemd(&self) -> bool {
-        self.systemd.is_some()
+    /// Those of `module`, with the passwords that it declares where it is installed: they stand nowhere else.
+    pub(super) fn of_module(supervisor: &'a Supervisor, module: &ModuleName) -> Self {
+        match Catalog::open(&supervisor.layout).module(module) {
+            Some(CatalogEntry::Installed(installed)) => Self::new(supervisor, &installed.manifest.databases),
+            _ => Self::new(supervisor, &[]),
+        }
+    }
+
+    /// The systemd to be asked, where there is one; that it answers is another matter.
+    pub(super) fn systemd(&self) -> Option<&Systemd> {
+        self.systemd.as_ref()
     }
 
     /// Remembers passwords that a module has told.

@@ -360,7 +360,8 @@ impl Worker<'_> {
                 .begin(name, name, &description)
                 .paths(writable.iter().map(|entry| entry.path.clone()))
                 .services(units)
-                .databases(self.target.manifest.databases.iter().cloned());
+                .databases(self.target.manifest.databases.iter().cloned())
+                .progress(|progress| self.notes.event(Event::working(name, progress)));
             let pending = former.iter().fold(pending, |pending, former| pending.link_from(former));
             self.surroundings.while_saving(|live| pending.seal(live))
         };
@@ -375,7 +376,7 @@ impl Worker<'_> {
     /// Every unit that a request may change, where there is a systemd. Those that keep the machine running no request may,
     /// and putting one back would be just that.
     fn units(&self) -> Vec<UnitName> {
-        if !self.surroundings.has_systemd() {
+        if self.surroundings.systemd().is_none() {
             return Vec::new();
         }
         self.target.units().filter(|unit| unit.not_controllable().is_none()).cloned().collect()

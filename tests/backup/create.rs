@@ -107,3 +107,17 @@ fn where_there_is_no_room_it_says_how_much_it_needs_and_the_former_stays() {
     former.assert_same(&root.tree("/var/backups"), "the former backup is not as it was");
     root.updates(&["backup", "verify"]).expect(0);
 }
+
+#[test]
+fn where_a_rollback_has_no_room_to_save_the_present_it_names_the_way_back_without() {
+    let root = root();
+    root.updates(&["run", "--no-sync"]).expect(0);
+    root.write("/srv/web/large", vec![7; 3 << 20]);
+    let _small = Small::new(&root);
+    let refused = root.updates(&["rollback", "web", "--yes"]);
+    refused.expect(1);
+    assert!(refused.stderr.contains("updates backup restore web checkpoints/web"), "{}", refused.stderr);
+    assert!(root.exists("/srv/web/large"));
+    root.updates(&["backup", "restore", "web", "checkpoints/web", "--yes"]).expect(0);
+    assert!(!root.exists("/srv/web/large") && !root.exists("/srv/web/visits"));
+}

@@ -9,6 +9,7 @@ mod support;
 #[allow(dead_code)]
 mod machine;
 
+mod again;
 mod create;
 mod killed;
 mod look;

@@ -66,7 +66,7 @@ fn that_the_code_stays_is_said_when_it_is_another() {
     let root = root();
     root.updates(&["run", "--no-sync"]).expect(0);
     let same = root.updates(&["rollback", "web"]);
-    assert!(!same.stdout.contains("checkout"), "{}", same.stdout);
+    assert!(!same.stdout.contains("The module's code stays"), "{}", same.stdout);
     let code = "def main(args=None):\n    open('/srv/web/version', 'w').write('2')\n    return {'success': True}\n";
     root.install(&Module::python("web", "2.0.0", code).declares(&["/srv/web/"]));
     root.updates(&["run", "--no-sync"]).expect(0);

@@ -68,3 +68,15 @@ fn a_unit_that_can_not_be_started_is_told_and_restoring_again_goes_on() {
     assert!(root.exists("/opt/units/web.service.active"));
     root.updates(&["backup", "restore", "app"]).expect(0);
 }
+
+#[test]
+fn the_files_of_a_database_are_shown_as_its_dump_and_not_as_left_alone() {
+    let root = machine();
+    rusqlite::Connection::open(root.at("/srv/app/data.db")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    let database = serde_json::json!([{"type": "sqlite", "database": "/srv/app/data.db"}]);
+    root.install(&module("return True").configuration("databases", database));
+    root.updates(&["backup", "create", "app"]).expect(0);
+    let shown = root.updates(&["backup", "show", "app"]).stdout;
+    assert!(shown.contains("SQLite /srv/app/data.db: databases/db_0.sqlite"), "{shown}");
+    assert!(!shown.contains("left alone"), "{shown}");
+}

@@ -135,3 +135,14 @@ fn a_backup_that_was_made_anew_while_a_person_thought_is_not_put_back() {
     assert!(seen.contains("made anew meanwhile"), "{seen}");
     assert_eq!(root.read("/srv/web/page"), "later\n");
 }
+
+#[test]
+fn how_far_a_checkpoint_is_can_be_seen_while_a_run_takes_it() {
+    let root = root();
+    for number in 0..200 {
+        root.write(&format!("/srv/web/many/{number}"), "");
+    }
+    let mut terminal = Terminal::start(&root, &["run", "--no-sync"]);
+    terminal.wait_for("looking at ");
+    assert_eq!(terminal.end().0, Some(0));
+}

@@ -7,7 +7,7 @@ use updates::state::{Progress, Size, Step};
 use updates::supervisor::{Event, Observer};
 
 use super::super::Session;
-use super::super::observe::Screen;
+use super::super::observe::{Screen, working};
 use super::super::run::screen;
 
 /// Shows how far work on a slot is, and everything else as a run shows it.
@@ -43,7 +43,7 @@ impl Bar {
             self.bar = Some((step, bar.with_style(style)));
         }
         if let Some((_, bar)) = &self.bar {
-            bar.set_prefix(format!("{} {what}", word(step)));
+            bar.set_prefix(format!("{} {what}", working(step)));
             if let Some(total) = total {
                 bar.set_length(total);
             }
@@ -77,14 +77,5 @@ impl Observer for Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.clear();
-    }
-}
-
-fn word(step: Step) -> &'static str {
-    match step {
-        Step::Walk => "looking at",
-        Step::Copy => "saving",
-        Step::Verify => "verifying",
-        Step::Restore => "restoring",
     }
 }

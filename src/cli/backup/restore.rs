@@ -89,6 +89,9 @@ fn shown(prospect: &Prospect, all: bool, painter: &Painter) -> String {
     let title = format!("{module} goes back to {label}, saved {}:", saved(backup));
     let mut text = format!("{}\n", painter.paint(Tone::Strong, &title));
     text.push_str(&changes_text(differences, Told::Back, all));
+    if differences.is_empty() && prospect.unsettled {
+        text.push_str("    nothing differs; that settles what could not be put back before\n");
+    }
     if *forced_start && !backup.manifest().header.services.is_empty() {
         let units: Vec<_> = backup.manifest().header.services.keys().map(|unit| unit.with_suffix()).collect();
         text.push_str(&format!("    {:<12} {}\n", "start", units.join(", ")));
@@ -96,15 +99,17 @@ fn shown(prospect: &Prospect, all: bool, painter: &Painter) -> String {
     if let Some(code) = code {
         let (installed, then) = (printable(&code.installed), printable(&code.then));
         text.push_str(&format!(
-            "  The module's code stays at {installed}; before, {then} had run. Taking back code is for `updates checkout`, which \
-             comes with versions. The next run brings its changes again, unless: updates disable {module}\n"
+            "  The module's code stays at {installed}; before, {then} had run. The next run brings its changes again, \
+             unless: updates disable {module}\n"
         ));
     }
-    if prospect.goal() == Goal::Rollback
-        && !differences.is_empty()
-        && let Some(name) = before_rollback(module)
-    {
+    let name = before_rollback(module);
+    if prospect.saves_present() {
         text.push_str(&format!("  What is there now is saved first, as updates/{name}.\n"));
+    } else if prospect.goal() == Goal::Rollback {
+        text.push_str(&format!(
+            "  What is there now is half put back, and not saved; updates/{name} stays as it is.\n"
+        ));
     }
     text
 }
@@ -130,9 +135,8 @@ fn done(prospect: &Prospect, record: &RunRecord, painter: &Painter) -> String {
     let steps = if steps.is_empty() { String::new() } else { format!(", {}", printable(&steps.join(", "))) };
     let word = painter.paint(Tone::Good, "put back");
     text.push_str(&format!("{module} is {word} to {}: {}{steps}\n", prospect.label, count(paths as u64, "path")));
-    if prospect.goal() == Goal::Rollback
-        && let Some(name) = before_rollback(module)
-    {
+    if prospect.saves_present() {
+        let name = before_rollback(module);
         text.push_str(&format!("    to take that back: updates backup restore {module} {name}\n"));
     }
     text

@@ -1,10 +1,12 @@
 //! `updates backup show`: one slot, and with `--diff` what is otherwise now.
 
+use std::os::unix::ffi::OsStrExt;
+
 use serde_json::json;
 use updates::record::ExitStatus;
 use updates::state::{Backup, Size, StateError, Totals};
 use updates::supervisor::{Differences, Slot, Slots, Supervisor};
-use updates_protocol::ModuleName;
+use updates_protocol::{Database, DeclaredPath, ModuleName};
 
 use super::super::Session;
 use super::super::error::CliError;
@@ -72,7 +74,9 @@ fn words(slot: &Slot, backup: &Backup, totals: &Totals, notes: &[String], painte
         rows.extend(title_then_none.zip(items.into_iter().map(|item| printable(&item).replace('\n', "\\n"))));
     };
     list("paths", header.paths.iter().map(ToString::to_string).collect());
-    list("left alone", header.left_out.iter().map(ToString::to_string).collect());
+    // The files of a database are in its dump, and are told of there.
+    let is_dumped = |path: &DeclaredPath| header.databases.iter().any(|saved| is_file_of(path, &saved.database));
+    list("left alone", header.left_out.iter().filter(|path| !is_dumped(path)).map(ToString::to_string).collect());
     list("services", header.services.iter().map(|(name, state)| unit(name, state)).collect());
     let databases = header.databases.iter().map(|saved| match &saved.dump {
         Some(dump) => format!("{}: databases/{}, {}", saved.database, dump.file, Size(dump.size)),
@@ -82,6 +86,13 @@ fn words(slot: &Slot, backup: &Backup, totals: &Totals, notes: &[String], painte
     list("note", notes.to_vec());
     let rows: Vec<_> = rows.into_iter().map(|(key, value)| vec![format!("  {key}"), value]).collect();
     format!("{}\n{}", painter.paint(Tone::Strong, &slot.label), table(&rows))
+}
+
+/// Whether `path` is an SQLite database or one of the files that SQLite keeps beside it; see <https://sqlite.org/tempfiles.html>.
+fn is_file_of(path: &DeclaredPath, database: &Database) -> bool {
+    let Database::Sqlite { database } = database else { return false };
+    let beside = path.as_path().as_os_str().as_bytes().strip_prefix(database.as_path().as_os_str().as_bytes());
+    matches!(beside, Some(b"" | b"-journal" | b"-wal" | b"-shm"))
 }
 
 /// What a slot that can't be used was is not known; why, and what to do, is.

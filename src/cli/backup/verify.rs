@@ -53,7 +53,7 @@ pub fn verify(session: &Session<'_>, cancel: &CancelToken, modules: &[ModuleName
                 text.push_str(&format!("{} {}\n", painter.paint(Tone::Good, "sound  "), slot.label));
             }
             for (slot, error) in &damaged {
-                let word = painter.paint(Tone::Bad, "DAMAGED");
+                let word = painter.paint(Tone::Bad, if error.is_newer_format() { "UNKNOWN" } else { "DAMAGED" });
                 text.push_str(&format!("{word} {}: {}\n", slot.label, printable(&error.to_string())));
                 text.push_str(&format!("        {}\n", slot.way_out()));
             }

@@ -1,11 +1,11 @@
 //! A restore that a person began, written down before its first change, so that the next start finishes it.
 
-use updates_protocol::{ModuleName, RunId};
+use updates_protocol::{ModuleName, Phase, RunId};
 
 use crate::config::Layout;
 use crate::history::{History, HistoryError, InFlight};
 use crate::state::Backup;
-use crate::supervisor::in_flight::begin_restore;
+use crate::supervisor::in_flight::{PersonsRestore, SlotPlace, WayBack};
 
 /// A restore that is under way.
 #[derive(Debug)]
@@ -26,7 +26,9 @@ impl Begun {
     ) -> Result<Self, HistoryError> {
         let module = backup.owner().clone();
         let former = history.in_flight()?.into_iter().find(|row| row.module == module);
-        begin_restore(layout, history, run_id, backup, forced_service_start)?;
+        let restore = PersonsRestore { from: SlotPlace::of(layout, backup), forced_service_start };
+        let way_back = WayBack { restore: Some(restore), ..WayBack::default() };
+        history.begin_module(run_id, &module, Phase::Main, 1, &way_back.payload())?;
         Ok(Self { module, former })
     }
 

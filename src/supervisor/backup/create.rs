@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use updates_protocol::ModuleName;
 
+use super::declared::Declared;
 use super::error::BackupError;
-use super::ground::Declared;
 use crate::fs::create_directory;
 use crate::state::{Backup, Sealed, Store};
 use crate::supervisor::{Event, Observer, RunError, Supervisor};
@@ -41,7 +41,7 @@ impl Supervisor {
         observer: &mut dyn Observer,
     ) -> Result<Created, BackupError> {
         // Looked at first: a wrong name needs no lock.
-        let (Declared { paths, units, databases, left_out }, ground) = self.declared(module)?;
+        let (Declared { paths, units, databases, left_out }, surroundings) = self.declared(module)?;
         let hold = self.hold(wait, observer)?;
         if let Some(reason) = hold.unsettled.get(module) {
             // What is live now is no state that anybody wants back.
@@ -52,11 +52,11 @@ impl Supervisor {
         create_directory(place.parent().unwrap_or(&place), 0o755)?;
         let store = Store::open(&place)?;
         store.recover()?;
-        let stood = store.holds(module)?;
+        let stood = replaceable(&store, module, module)?.is_some();
         let pending = store.begin(module, module, description.unwrap_or(DESCRIPTION));
         let pending = pending.paths(paths).services(units).databases(databases);
         let pending = pending.progress(|progress| observer.observe(&Event::working(module, progress)));
-        let sealed = match pending.seal(ground.live(self)) {
+        let sealed = match surroundings.while_saving(|live| pending.seal(live)) {
             Err(_) if self.cancel.reason().is_some() => return Err(BackupError::Interrupted),
             other => other?,
         };
@@ -67,5 +67,16 @@ impl Supervisor {
         let backup = sealed.into_backup();
         let label = format!("updates/{module}");
         Ok(Created { backup, label, reused, unchanged, left_out, took: began.elapsed() })
+    }
+}
+
+/// The slot `name`, which a backup of `owner` is about to replace. One that is damaged is replaced as well; one that belongs to
+/// another module, or that a newer program can still put back, is not.
+pub(super) fn replaceable(store: &Store, name: &ModuleName, owner: &ModuleName) -> Result<Option<Backup>, BackupError> {
+    let label = format!("updates/{name}");
+    match store.load(name) {
+        Ok(Some(former)) if former.owner() != owner => Err(BackupError::Taken { label, owner: former.owner().clone() }),
+        Err(source) if source.is_newer_format() => Err(BackupError::Newer { module: owner.clone(), label, source }),
+        other => Ok(other.ok().flatten()),
     }
 }

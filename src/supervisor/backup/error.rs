@@ -86,6 +86,38 @@ pub enum BackupError {
         /// Whose it is.
         owner: ModuleName,
     },
+    /// A backup would replace one that belongs to another module.
+    #[error(
+        "{label} is a backup of {owner} and is not replaced; to be rid of it: updates backup remove {owner} {label}"
+    )]
+    Taken {
+        /// The slot.
+        label: String,
+        /// Whose it is.
+        owner: ModuleName,
+    },
+    /// A backup would replace one of a newer program.
+    #[error("{source}; to be rid of it: updates backup remove {module} {label}")]
+    Newer {
+        /// Whose it is.
+        module: ModuleName,
+        /// The slot.
+        label: String,
+        /// What is wrong with it.
+        #[source]
+        source: StateError,
+    },
+    /// A rollback would save the present state first, and that has no room. What fills the disk may be what is to go.
+    #[error(
+        "{source}; to go back without saving what is there now: updates backup restore {module} checkpoints/{module}"
+    )]
+    NoRoomToSave {
+        /// Whose state.
+        module: ModuleName,
+        /// How much is needed.
+        #[source]
+        source: StateError,
+    },
     /// There is no former state.
     #[error(
         "there is no checkpoint of {0}: one is kept from the first run on in which it succeeds; `updates backup list` shows what \
@@ -128,6 +160,8 @@ impl BackupError {
             | BackupError::UnknownSlot { .. }
             | BackupError::Ambiguous { .. }
             | BackupError::OtherOwner { .. }
+            | BackupError::Taken { .. }
+            | BackupError::Newer { .. }
             | BackupError::NoCheckpoint(_) => ExitStatus::Usage,
             _ => ExitStatus::InternalError,
         }

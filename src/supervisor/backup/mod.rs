@@ -5,9 +5,9 @@
 
 mod begun;
 mod create;
+mod declared;
 mod differences;
 mod error;
-mod ground;
 mod hold;
 mod remove;
 mod restore;

@@ -10,7 +10,6 @@ use updates_protocol::{ModuleName, RunId};
 use super::begun::Begun;
 use super::differences::Differences;
 use super::error::BackupError;
-use super::ground::Ground;
 use super::rollback::{self, CodeStays};
 use super::slots::{Slot, Slots};
 use crate::history::History;
@@ -18,6 +17,7 @@ use crate::record::{ExitStatus, ModuleRecord, ModuleStatus, RollbackRecord, RunK
 use crate::state::{Backup, RestoreError, StateError};
 use crate::supervisor::dispatcher::{Dispatcher, without_run};
 use crate::supervisor::run::new_run_id;
+use crate::supervisor::surroundings::Surroundings;
 use crate::supervisor::{Event, Observer, Supervisor, undo};
 
 /// Paths that are listed in a record.
@@ -48,6 +48,8 @@ pub struct Prospect {
     pub code: Option<CodeStays>,
     /// Whether every saved unit is started, whatever it was.
     pub forced_start: bool,
+    /// Whether an earlier run or restore of the module is not put back, and can't be. That this one is settles it.
+    pub unsettled: bool,
     goal: Goal,
 }
 
@@ -55,7 +57,13 @@ impl Prospect {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         let starts = self.forced_start && !self.backup.manifest().header.services.is_empty();
-        self.differences.is_empty() && !starts
+        self.differences.is_empty() && !starts && !self.unsettled
+    }
+
+    /// Whether what is there now is saved before it is changed. What is half put back is not, since it is no state that anybody
+    /// wants, and would take the place of what the first try saved.
+    pub fn saves_present(&self) -> bool {
+        self.goal == Goal::Rollback && !self.differences.is_empty() && !self.unsettled
     }
 
     /// What it is for.
@@ -68,7 +76,8 @@ impl Supervisor {
     /// What differs now from `slot`. Nothing is changed and no lock is taken: beside a run, it is what is there at this
     /// moment.
     pub fn differences(&self, slot: &Slot, backup: &Backup) -> Result<Differences, BackupError> {
-        Ok(Differences::of(backup, Ground::of_module(self, &slot.module).live(self))?)
+        let surroundings = Surroundings::of_module(self, &slot.module);
+        Ok(surroundings.while_saving(|live| Differences::of(backup, live))?)
     }
 
     /// What putting `module` back would change; from the slot that `named` names, or the usual one. An interrupted run is
@@ -88,7 +97,7 @@ impl Supervisor {
         };
         // A wrong name needs no lock.
         let label = choose(&Slots::list(&self.layout)?)?;
-        let _hold = self.hold(wait, observer)?;
+        let unsettled = self.hold(wait, observer)?.unsettled.contains_key(module);
         let slots = Slots::list(&self.layout)?;
         let slot = slots.choose(module, Some(&label))?;
         let unusable = |source| BackupError::Unusable { module: module.clone(), source };
@@ -98,7 +107,7 @@ impl Supervisor {
             Goal::Rollback => rollback::code_stays(self, module, &backup)?,
             Goal::Restore => None,
         };
-        Ok(Prospect { module: module.clone(), label, backup, differences, code, forced_start, goal })
+        Ok(Prospect { module: module.clone(), label, backup, differences, code, forced_start, unsettled, goal })
     }
 
     /// Puts back what was shown. The record says what was done, and is remembered; its status is the exit code.
@@ -142,10 +151,15 @@ impl Supervisor {
         run_id: &RunId,
         dispatcher: &mut Dispatcher<'_>,
     ) -> Result<ModuleRecord, BackupError> {
-        let ground = Ground::of_module(self, &prospect.module);
+        let surroundings = Surroundings::of_module(self, &prospect.module);
         let mut from = format!("put back from {}, saved {}", prospect.label, saved_at(backup));
-        if prospect.goal == Goal::Rollback && !prospect.differences.is_empty() {
-            let before = rollback::save_present(self, backup, &ground, dispatcher)?;
+        if prospect.saves_present() {
+            // First, so that a checkpoint that can't be put back costs nobody what an earlier rollback saved.
+            let module = &prospect.module;
+            backup
+                .verify_with(&mut |progress| dispatcher.event(Event::working(module, progress)))
+                .map_err(|source| BackupError::Unusable { module: module.clone(), source })?;
+            let before = rollback::save_present(self, backup, &surroundings, dispatcher)?;
             from = format!("{from}; what was before is in {before}");
         }
         if self.cancel.reason().is_some() {
@@ -156,7 +170,8 @@ impl Supervisor {
             None => None,
         };
         let module = prospect.module.clone();
-        let applied = backup.plan(ground.lasting()).map_err(RestoreError::Refused).and_then(|plan| {
+        let applied = surroundings.while_restoring(|live| {
+            let plan = backup.plan(live).map_err(RestoreError::Refused)?;
             let plan = if prospect.forced_start { plan.with_forced_service_start() } else { plan };
             plan.apply_with(&mut |progress| dispatcher.event(Event::working(&module, progress)))
         });

@@ -5,15 +5,16 @@
 
 use updates_protocol::ModuleName;
 
+use super::create::replaceable;
 use super::error::BackupError;
-use super::ground::Ground;
 use super::restore::saved_at;
 use crate::catalog::{Catalog, CatalogEntry};
-use crate::fs::create_directory;
+use crate::fs::{create_directory, sha256};
 use crate::history::HistoryReader;
 use crate::record::{ModuleStatus, RunKind};
-use crate::state::{Backup, Store};
+use crate::state::{Backup, StateError, Store};
 use crate::supervisor::dispatcher::Dispatcher;
+use crate::supervisor::surroundings::Surroundings;
 use crate::supervisor::{Event, Supervisor};
 
 /// How many runs are looked through for the version that ran last before a checkpoint.
@@ -28,37 +29,51 @@ pub struct CodeStays {
     pub then: String,
 }
 
-/// The slot that a rollback saves the present state in; `None` for a module whose name is too long for it.
-pub fn before_rollback(module: &ModuleName) -> Option<ModuleName> {
-    format!("{module}_before-rollback").parse().ok()
+/// How many characters of a longer name are kept, before eight digits of its hash.
+const ROOM: usize = 39;
+/// What the slot of a rollback is called beside its module.
+const BEFORE_ROLLBACK: &str = "_before-rollback";
+
+/// The slot that a rollback saves the present state in. Of a name that is too long, the beginning and its hash.
+pub fn before_rollback(module: &ModuleName) -> ModuleName {
+    let name = format!("{module}{BEFORE_ROLLBACK}").parse();
+    name.unwrap_or_else(|_| {
+        let begin: String = module.as_str().chars().take(ROOM).collect();
+        let hash = sha256(module.as_str().as_bytes());
+        let short = format!("{begin}-{}{BEFORE_ROLLBACK}", &hash[..8]).parse();
+        short.unwrap_or_else(|_| unreachable!("64 characters that a name may hold"))
+    })
 }
 
 /// Saves what is there now of everything that `checkpoint` holds. Returns the label of the slot.
 pub(super) fn save_present(
     supervisor: &Supervisor,
     checkpoint: &Backup,
-    ground: &Ground,
+    surroundings: &Surroundings<'_>,
     dispatcher: &mut Dispatcher<'_>,
 ) -> Result<String, BackupError> {
     let owner = checkpoint.owner();
-    let name = before_rollback(owner).unwrap_or_else(|| owner.clone());
+    let name = before_rollback(owner);
     let place = supervisor.layout.backups();
     create_directory(place.parent().unwrap_or(&place), 0o755)?;
     let store = Store::open(&place)?;
     store.recover()?;
+    replaceable(&store, &name, owner)?;
     let header = &checkpoint.manifest().header;
     let description = format!("before a rollback to {}", saved_at(checkpoint));
-    let sealed = store
+    let pending = store
         .begin(&name, owner, &description)
         .paths(header.paths.iter().cloned())
         .leave_out(header.left_out.iter().cloned())
         .services(header.services.keys().cloned())
         .databases(header.databases.iter().map(|saved| saved.database.clone()))
         .link_from(checkpoint)
-        .progress(|progress| dispatcher.event(Event::working(owner, progress)))
-        .seal(ground.live(supervisor));
-    match sealed {
+        .progress(|progress| dispatcher.event(Event::working(owner, progress)));
+    match surroundings.while_saving(|live| pending.seal(live)) {
         Err(_) if supervisor.cancel.reason().is_some() => Err(BackupError::Interrupted),
+        Err(source @ (StateError::NoSpace { .. } | StateError::NoInodes { .. })) => {
+            Err(BackupError::NoRoomToSave { module: owner.clone(), source })
+        }
         Err(error) => Err(error.into()),
         Ok(_) => Ok(format!("updates/{name}")),
     }
@@ -93,5 +108,18 @@ pub(super) fn installed_version(supervisor: &Supervisor, module: &ModuleName) ->
     match Catalog::open(&supervisor.layout).module(module)? {
         CatalogEntry::Installed(installed) => Some(installed.manifest.schema_version.to_string()),
         CatalogEntry::Broken(broken) => broken.version.map(|version| version.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_rollback_saves_has_a_name_of_its_own_however_long_the_module_is_called() {
+        let name = |text: &str| before_rollback(&text.parse().unwrap()).to_string();
+        assert_eq!(name("web"), "web_before-rollback");
+        let (one, other) = (name(&format!("{}a", "x".repeat(63))), name(&format!("{}b", "x".repeat(63))));
+        assert!(one.ends_with(BEFORE_ROLLBACK) && one.len() == 64 && one != other, "{one} {other}");
     }
 }

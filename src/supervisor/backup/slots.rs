@@ -65,6 +65,10 @@ impl Slot {
     /// How one that is damaged is got rid of, as a command.
     pub fn way_out(&self) -> String {
         let Self { module, label, kind, .. } = self;
+        if self.backup.as_ref().is_err_and(StateError::is_newer_format) {
+            // The newer program can still put it back.
+            return format!("where it is not wanted any more: updates backup remove {module} {label}");
+        }
         match kind {
             SlotKind::Backup if label.ends_with(&format!("/{module}")) && label.starts_with("updates/") => {
                 format!("to make it anew: updates backup create {module}")
@@ -154,7 +158,7 @@ impl Slots {
         let usual = format!("updates/{module}");
         // What a rollback saved is nobody's backup of a good state; whoever wants it says so.
         let undoing = before_rollback(module);
-        let is_backup = |slot: &&Slot| slot.kind == SlotKind::Backup && Some(&slot.name) != undoing.as_ref();
+        let is_backup = |slot: &&Slot| slot.kind == SlotKind::Backup && slot.name != undoing;
         let backups: Vec<_> = own.iter().copied().filter(is_backup).collect();
         match (backups.iter().find(|slot| slot.label == usual), backups.as_slice()) {
             (Some(slot), _) => Ok(slot),
