@@ -22,6 +22,11 @@ const HOMES: [&str; 2] = ["/root", "/home"];
 /// Windows into the kernel that user 0 may read without any capability: what it traces, what its drivers see, and what it
 /// kept of a crash. They are mounts, and a machine has only some of them.
 const KERNEL: [&str; 3] = ["/sys/fs/pstore", "/sys/kernel/debug", "/sys/kernel/tracing"];
+/// systemd's own socket. The peer of whoever connects from another pid namespace has no number there, and systemctl gives
+/// up on that (ENODATA, "No data available"); where it can't connect at all it goes by D-Bus, which asks for no number.
+const PRIVATE_BUS: &str = "/run/systemd/private";
+/// Where systemd does what user 0 asks: in a check nobody is to ask.
+const BUSES: [&str; 2] = ["/run/dbus", "/run/systemd/io.systemd.Manager"];
 /// Size of `/run`, in bytes.
 const RUN_SIZE: u64 = 16 << 20;
 
@@ -189,6 +194,10 @@ fn imposed(tree: &mut Tree, input: &PlanInput) {
     }
     for hidden in &input.hidden {
         tree.hide(hidden, &last);
+    }
+    let buses = BUSES.iter().filter(|_| input.check);
+    for socket in buses.chain([&PRIVATE_BUS]).map(Path::new) {
+        tree.hide_if_seen(socket);
     }
     tree.own(Path::new("/run/updates"));
     let Place { source, target } = &input.module_directory;

@@ -286,6 +286,8 @@ fn a_check_can_write_nothing_but_its_temporary_directories() {
     let plan = planned(unbound(), |input| input.check = true);
     assert!(!plan.contains("bind rw"), "{plan}");
     insta::assert_snapshot!(plan);
+    let legacy = planned(json!({"sandbox": {"profile": "legacy"}}), |input| input.check = true);
+    assert!(legacy.contains("hidden   /run/dbus") && legacy.contains("hidden   /run/systemd/private"), "{legacy}");
 }
 
 #[test]

@@ -66,6 +66,13 @@ impl Tree {
         }
     }
 
+    /// Hides `target` with all below it, where the machine's own would be seen.
+    pub(super) fn hide_if_seen(&mut self, target: &Path) {
+        if matches!(self.cover(target), Some((_, Cover::Machine { .. } | Cover::Other))) {
+            self.push(Mount::Inaccessible { target: target.to_owned() });
+        }
+    }
+
     /// Makes sure that mount points can be made below `target`.
     pub(super) fn own(&mut self, target: &Path) {
         if !matches!(self.cover(target), None | Some((_, Cover::Own))) {

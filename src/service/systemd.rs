@@ -57,14 +57,19 @@ impl Systemd {
     }
 
     /// As [`Systemd::states`], with the sockets, timers and paths that start one of these units: whoever stops a service
-    /// has to stop them before, and start them again. A unit file that is linked is named by where it lies.
+    /// has to stop them before, and start them again. With the services of sockets too, since systemd starts no socket
+    /// whose service runs. A unit file that is linked is named by where it lies.
     pub fn states_with_triggers(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, UnitState>, ServiceError> {
-        let mut states = self.states(units)?;
-        let known: BTreeSet<String> = states.keys().map(UnitName::with_suffix).collect();
-        let triggers: BTreeSet<&UnitName> = states.values().flat_map(|state| &state.triggered_by).collect();
-        let missing = triggers.into_iter().filter(|unit| !known.contains(&unit.with_suffix()));
-        let triggers = self.states(&missing.cloned().collect::<Vec<_>>())?;
-        states.extend(triggers);
+        let mut looks = self.look(units)?;
+        let of_sockets = looks
+            .iter()
+            .filter(|(unit, _)| unit.with_suffix().ends_with(".socket"))
+            .flat_map(|(_, look)| &look.triggers);
+        let of_sockets = self.look(&unknown(of_sockets, &looks))?;
+        looks.extend(of_sockets);
+        let triggers = self.look(&unknown(looks.values().flat_map(|look| &look.state.triggered_by), &looks))?;
+        looks.extend(triggers);
+        let mut states: BTreeMap<_, _> = looks.into_iter().map(|(unit, look)| (unit, look.state)).collect();
         // The link that makes a unit file known goes with `disable`, and only the file that it led to can make it again.
         for state in states.values_mut() {
             if let Ok(file) = std::fs::read_link(&state.fragment)
@@ -122,6 +127,13 @@ impl Systemd {
         }
         Err(ServiceError::NotRunning { why: format!("there is no {}", self.booted.display()) })
     }
+}
+
+/// Those of `units` that were not looked at yet, under whichever spelling, each once.
+fn unknown<'a>(units: impl Iterator<Item = &'a UnitName>, looks: &BTreeMap<UnitName, Look>) -> Vec<UnitName> {
+    let known: BTreeSet<String> = looks.keys().map(UnitName::with_suffix).collect();
+    let units: BTreeSet<&UnitName> = units.filter(|unit| !known.contains(&unit.with_suffix())).collect();
+    units.into_iter().cloned().collect()
 }
 
 #[cfg(test)]

@@ -122,13 +122,15 @@ pub(super) struct Look {
     pub has_job: bool,
     /// `After`: full names of what is started before it, and stopped after it.
     pub after: Vec<String>,
+    /// `Triggers`: what it starts, for a socket, timer or path.
+    pub triggers: Vec<UnitName>,
     /// `NeedDaemonReload`: whether its files are other ones than those that were read; `None` where that is not told.
     pub needs_reload: Option<bool>,
 }
 
 /// What is asked for. The order is of no importance.
 pub(super) const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,InvocationID,FragmentPath,\
-     TriggeredBy,Type,RemainAfterExit,Result,Job,NeedDaemonReload,After";
+     TriggeredBy,Triggers,Type,RemainAfterExit,Result,Job,NeedDaemonReload,After";
 
 /// Reads the output of `systemctl show` for several units: blocks of `Key=value` lines with empty lines between them, in
 /// the order of the units. `None` for a block that lacks a property that every answer has.
@@ -140,9 +142,11 @@ fn parse(block: &str) -> Option<Look> {
     let properties: BTreeMap<&str, &str> = block.lines().filter_map(|line| line.split_once('=')).collect();
     let property = |key: &str| properties.get(key).map(|value| (*value).to_owned());
     let optional = |key: &str| property(key).unwrap_or_default();
-    let mut triggered_by: Vec<UnitName> =
-        optional("TriggeredBy").split_whitespace().filter_map(|name| name.parse().ok()).collect();
-    triggered_by.sort();
+    let units = |key: &str| -> Vec<UnitName> {
+        let mut units: Vec<_> = optional(key).split_whitespace().filter_map(|name| name.parse().ok()).collect();
+        units.sort();
+        units
+    };
     let state = UnitState {
         id: optional("Id"),
         load: property("LoadState")?,
@@ -151,12 +155,13 @@ fn parse(block: &str) -> Option<Look> {
         enabled: property("UnitFileState")?,
         invocation: optional("InvocationID"),
         fragment: optional("FragmentPath"),
-        triggered_by,
+        triggered_by: units("TriggeredBy"),
         ends_by_itself: optional("Type") == "oneshot" && optional("RemainAfterExit") != "yes",
     };
     Some(Look {
         state,
         result: optional("Result"),
+        triggers: units("Triggers"),
         after: optional("After").split_whitespace().map(str::to_owned).collect(),
         has_job: !matches!(optional("Job").as_str(), "" | "0"),
         needs_reload: property("NeedDaemonReload").map(|value| value == "yes"),
