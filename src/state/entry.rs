@@ -44,6 +44,9 @@ pub enum SavedNode {
     Symlink {
         /// What it said.
         target: Bytes,
+        /// As of a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link_group: Option<u32>,
     },
     /// A FIFO, socket or device: recorded, never opened.
     Special {
@@ -52,6 +55,9 @@ pub enum SavedNode {
         /// The device number, 0 for FIFO and socket.
         #[serde(default)]
         number: u64,
+        /// As of a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link_group: Option<u32>,
     },
     /// Another file system is mounted here: neither saved nor touched by a restore.
     Mount,
@@ -144,6 +150,25 @@ impl SavedNode {
             SavedNode::Directory => Some(Kind::Directory),
             SavedNode::Symlink { .. } => Some(Kind::Symlink),
             SavedNode::Special { kind, .. } => Some(*kind),
+        }
+    }
+
+    /// The number that it shares with the other names of its inode, where that had several.
+    pub fn link_group(&self) -> Option<u32> {
+        match self {
+            SavedNode::File { link_group, .. }
+            | SavedNode::Symlink { link_group, .. }
+            | SavedNode::Special { link_group, .. } => *link_group,
+            SavedNode::Absent | SavedNode::Directory | SavedNode::Mount => None,
+        }
+    }
+
+    pub(super) fn link_group_mut(&mut self) -> Option<&mut Option<u32>> {
+        match self {
+            SavedNode::File { link_group, .. }
+            | SavedNode::Symlink { link_group, .. }
+            | SavedNode::Special { link_group, .. } => Some(link_group),
+            SavedNode::Absent | SavedNode::Directory | SavedNode::Mount => None,
         }
     }
 }

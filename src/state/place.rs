@@ -86,10 +86,10 @@ impl<'a> Placer<'a> {
                 self.live.forget();
                 return Ok(());
             }
-            SavedNode::Symlink { target } => {
+            SavedNode::Symlink { target, .. } => {
                 symlinkat(target.0.as_slice(), directory, temporary).at("create", path)?;
             }
-            SavedNode::Special { kind, number } => {
+            SavedNode::Special { kind, number, .. } => {
                 let mode = Mode::from_raw_mode(0o600);
                 mknodat(directory, temporary, file_type(*kind), mode, *number).at("create", path)?;
             }

@@ -251,7 +251,7 @@ impl<'a> Comparison<'a> {
 
     /// Judges an entry now or, where it depends on names that are still to come, later.
     fn take(&mut self, entry: Entry, what: What) -> Result<(), StateError> {
-        let group = link_group(&entry);
+        let group = entry.node.link_group();
         let mut shared = false;
         if let What::Inode(status) = &what
             && status.kind != Kind::Directory
@@ -279,7 +279,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn judge(&mut self, entry: &Entry, what: &What) -> Result<(), StateError> {
-        let change = match link_group(entry) {
+        let change = match entry.node.link_group() {
             Some(group) => match self.firsts.get(&group) {
                 // A further name of an inode: it need only lead to the same one as the first.
                 Some(First { live, rewritten: Some(rewritten) }) => {
@@ -352,15 +352,16 @@ impl<'a> Comparison<'a> {
         status: &Status,
         node: &Node,
     ) -> Result<bool, StateError> {
+        // A planted link: the inode is not the one that was saved and has names elsewhere, so setting its metadata would
+        // change a file that is none of this module's, or another one of it.
+        if status.kind != Kind::Directory && (seen.device, seen.inode) != (status.device, status.inode) {
+            let names = self.names.get(&(status.device, status.inode));
+            if status.links > 1 && names.is_none_or(|names| status.links > names.count || names.mixed) {
+                return Ok(true);
+            }
+        }
         match &entry.node {
             SavedNode::File { content, .. } => {
-                // A planted link: the inode is not the one that was saved and has names elsewhere, so setting its
-                // metadata would change a file that is none of this module's, or another one of it.
-                let names = self.names.get(&(status.device, status.inode));
-                let shared = status.links > 1 && names.is_none_or(|names| status.links > names.count || names.mixed);
-                if shared && (seen.device, seen.inode) != (status.device, status.inode) {
-                    return Ok(true);
-                }
                 if status.size != content.size {
                     return Ok(true);
                 }
@@ -371,7 +372,7 @@ impl<'a> Comparison<'a> {
                     other => Ok(!other.at("read", &entry.path)?),
                 }
             }
-            SavedNode::Symlink { target } => Ok(node.link_target().at("read the link", &entry.path)? != target.0),
+            SavedNode::Symlink { target, .. } => Ok(node.link_target().at("read the link", &entry.path)? != target.0),
             SavedNode::Special { number, .. } => Ok(status.number != *number),
             SavedNode::Directory | SavedNode::Absent | SavedNode::Mount => Ok(false),
         }
@@ -382,13 +383,6 @@ fn inode(what: &What) -> Option<(u64, u64)> {
     match what {
         What::Inode(status) => Some((status.device, status.inode)),
         What::Absent | What::Mount => None,
-    }
-}
-
-fn link_group(entry: &Entry) -> Option<u32> {
-    match entry.node {
-        SavedNode::File { link_group, .. } => link_group,
-        _ => None,
     }
 }
 

@@ -178,7 +178,7 @@ impl Restorer<'_> {
                     above.truncate(above.iter().take_while(|(above, _)| entry.path.starts_with(above)).count());
                     above.push((entry.path.clone(), attributes.clone()));
                 }
-                if let SavedNode::File { link_group: Some(group), .. } = entry.node
+                if let Some(group) = entry.node.link_group()
                     && has_links
                 {
                     first_of.entry(group).or_insert_with(|| entry.path.clone());
@@ -196,7 +196,7 @@ impl Restorer<'_> {
                 Change::Remove => continue,
                 Change::Covered => Err(rustix::io::Errno::BUSY).at("put back, below a mount,", path),
                 Change::Link => {
-                    if let SavedNode::File { link_group: Some(group), .. } = entry.node {
+                    if let Some(group) = entry.node.link_group() {
                         links.push((entry.path, group));
                     }
                     continue;

@@ -74,7 +74,7 @@ impl<'a> Worker<'a> {
             Kind::File => return self.save_file(path, known),
             Kind::Directory => SavedNode::Directory,
             Kind::Symlink => self.save_symlink(path)?,
-            kind => SavedNode::Special { kind, number: status.number },
+            kind => SavedNode::Special { kind, number: status.number, link_group: None },
         };
         let attributes = self.attributes(path, &status, known)?;
         Ok(Done::Saved(with(path, node, attributes, &status), 0))
@@ -91,7 +91,7 @@ impl<'a> Worker<'a> {
         };
         let (directory, name) = self.staged.parent(path).at("save", path)?;
         symlinkat(target.as_slice(), directory, name).at("save", path)?;
-        Ok(SavedNode::Symlink { target: Bytes(target) })
+        Ok(SavedNode::Symlink { target: Bytes(target), link_group: None })
     }
 
     fn save_file(&mut self, path: &Path, known: Option<(Entry, usize)>) -> Result<Done, StateError> {
@@ -183,6 +183,8 @@ pub(super) struct Order<'a> {
     staging: &'a Staging,
     staged: Cursor<'a>,
     names: HashMap<(u64, u64), Names>,
+    /// Links and special files with several names: their number, and how many names are still to come.
+    others: HashMap<(u64, u64), (u32, u32)>,
     numbers: u32,
     written: Written,
 }
@@ -208,7 +210,8 @@ impl Written {
 impl<'a> Order<'a> {
     pub fn new(staging: &'a Staging) -> Self {
         let (staged, names) = (Cursor::new(staging.files()), HashMap::new());
-        Self { staging, staged, names, numbers: 0, written: Written::default() }
+        let others = HashMap::new();
+        Self { staging, staged, names, others, numbers: 0, written: Written::default() }
     }
 
     /// What has to be there before a job is handed to a worker. Says whether it is a further name of one before.
@@ -241,11 +244,17 @@ impl<'a> Order<'a> {
     pub fn complete(&mut self, done: Done) -> Result<Entry, StateError> {
         match done {
             Done::Saved(mut entry, _) => {
-                if let (SavedNode::File { content, link_group }, Some(seen)) = (&mut entry.node, &entry.seen) {
+                let Some(seen) = entry.seen.filter(|_| entry.node.link_group_mut().is_some()) else { return Ok(entry) };
+                if entry.node.kind() == Some(Kind::File) {
                     self.written.add(&entry.path);
-                    if seen.links > 1 {
-                        *link_group = Some(self.number((seen.device, seen.inode), &entry.path, seen.links, content));
-                    }
+                }
+                if seen.links > 1 {
+                    let inode = (seen.device, seen.inode);
+                    let number = match &entry.node {
+                        SavedNode::File { content, .. } => self.number(inode, &entry.path, seen.links, content),
+                        _ => self.number_of_other(inode, seen.links),
+                    };
+                    entry.node.link_group_mut().map(|group| group.replace(number));
                 }
                 Ok(entry)
             }
@@ -282,6 +291,21 @@ impl<'a> Order<'a> {
             self.numbers = next.saturating_add(1);
         }
         *number
+    }
+
+    /// Of what has no content to be shared in the slot: each name stands there by itself.
+    fn number_of_other(&mut self, inode: (u64, u64), links: u32) -> u32 {
+        let next = self.numbers;
+        let (number, left) = self.others.entry(inode).or_insert((next, links));
+        let number = *number;
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.others.remove(&inode);
+        }
+        if number == next {
+            self.numbers = next.saturating_add(1);
+        }
+        number
     }
 
     /// What is new, when all is done.

@@ -173,7 +173,9 @@ fn is_as_saved(files: &Root, cursor: &mut Cursor<'_>, entry: &Entry, status: &St
             let file = open().and_then(|node| node.read()).at("read", &at())?;
             Ok(fs::holds(&file, status, content).at("read", &at())?)
         }
-        SavedNode::Symlink { target } => Ok(open().and_then(|node| node.link_target()).at("read", &at())? == target.0),
+        SavedNode::Symlink { target, .. } => {
+            Ok(open().and_then(|node| node.link_target()).at("read", &at())? == target.0)
+        }
         _ => Ok(true),
     }
 }

@@ -189,6 +189,26 @@ fn hard_links_come_back_as_links_and_separate_files_stay_separate() {
 
 // faults: 38
 #[test]
+fn links_and_pipes_of_several_names_come_back_as_one() {
+    let ground = Ground::new();
+    ground.write("/etc/app/file", "one");
+    symlink("file", ground.at("/etc/app/link")).unwrap();
+    mkfifo(&ground.at("/etc/app/pipe"));
+    fs::hard_link(ground.at("/etc/app/link"), ground.at("/etc/app/link2")).unwrap();
+    fs::hard_link(ground.at("/etc/app/pipe"), ground.at("/etc/app/pipe2")).unwrap();
+    ground.seal(&["/etc/app"]);
+    for (gone, replaced) in [("link", "pipe2"), ("link2", "pipe")] {
+        fs::remove_file(ground.at("/etc/app").join(gone)).unwrap();
+        fs::remove_file(ground.at("/etc/app").join(replaced)).unwrap();
+        symlink("file", ground.at("/etc/app").join(gone)).unwrap();
+        ground.restore().unwrap();
+        let inode = |name: &str| fs::symlink_metadata(ground.at("/etc/app").join(name)).unwrap().ino();
+        assert_eq!((inode("link"), inode("pipe")), (inode("link2"), inode("pipe2")), "{gone} {replaced}");
+    }
+}
+
+// faults: 38
+#[test]
 fn a_further_name_outside_of_the_declared_paths_is_said() {
     let ground = Ground::new();
     ground.write("/etc/app/a", "linked");
