@@ -276,7 +276,7 @@ impl<'a> BesideRestore<'a> {
                 problems.push(RestoreProblem::Database(DatabaseError { database, problem: problem.to_owned() }));
                 continue;
             }
-            match database::restore(saved, &self.backup.dumps(), &self.live.databases()) {
+            match database::restore(saved, &self.backup.dumps(), &self.live.databases_back()) {
                 Ok(()) => done.push(format!("restore {}", saved.database)),
                 Err(error) => problems.push(RestoreProblem::Database(error)),
             }

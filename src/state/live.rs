@@ -12,6 +12,8 @@ use crate::service::Systemd;
 
 /// How long one step with a database may take.
 const DATABASE: Duration = Duration::from_secs(3600);
+/// To put one back takes longer than to dump it: indexes are built anew. What could be saved must not fail for that.
+const LOAD: u32 = 8;
 
 static NO_PASSWORDS: LazyLock<Passwords> = LazyLock::new(Passwords::default);
 
@@ -35,6 +37,12 @@ impl<'a> Live<'a> {
         let mut asked = [PollFd::from_borrowed_fd(interrupt, PollFlags::IN)];
         // Nothing to wait for: an error leaves the question open, and the work goes on.
         poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
+
+    /// The way to databases that are put back.
+    pub(super) fn databases_back(&self) -> Access<'a> {
+        let access = self.databases();
+        Access { timeout: access.timeout.saturating_mul(LOAD), ..access }
     }
 
     pub(super) fn databases(&self) -> Access<'a> {
