@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use updates_protocol::{ModuleName, UnitName};
+use updates_protocol::{Database, ModuleName, UnitName};
 
 use super::dispatcher::{Dispatcher, without_run};
 use super::event::Event;
@@ -71,7 +71,12 @@ fn task(context: &RunContext<'_>, target: &Target) -> Task {
     let layout = &context.supervisor.layout;
     let resolved = writable::resolve(layout, &target.manifest.name, target.declared().into_iter()).unwrap_or_default();
     let resolved = resolved.into_iter().filter(writable::Entry::is_new).map(|entry| entry.path);
-    let saved: Vec<_> = target.declared().into_iter().chain(resolved).collect();
+    let databases = &target.manifest.databases;
+    let files = databases.iter().filter_map(|database| match database {
+        Database::Sqlite { database } => Some(database.clone()),
+        Database::Postgresql(_) | Database::Mysql(_) => None,
+    });
+    let saved: Vec<_> = target.declared().into_iter().chain(resolved).chain(files).collect();
     Task {
         reads: target.manifest.sandbox.read_only_paths.clone(),
         module: target.manifest.name.clone(),
@@ -80,5 +85,15 @@ fn task(context: &RunContext<'_>, target: &Target) -> Task {
         paths: saved.iter().chain(&target.profile.volatile_paths).cloned().collect(),
         saved,
         units: target.units().map(UnitName::with_suffix).collect(),
+        databases: databases.iter().filter_map(server_database).collect(),
     }
+}
+
+fn server_database(database: &Database) -> Option<String> {
+    let kind = match database {
+        Database::Sqlite { .. } => return None,
+        Database::Postgresql(_) => "postgresql",
+        Database::Mysql(_) => "mysql",
+    };
+    database.server().map(|server| format!("{kind} {}", server.database))
 }

@@ -23,6 +23,9 @@ pub struct Task {
     pub reads: Vec<DeclaredPath>,
     /// Full names of the units that it may control; shared ones keep modules apart for the same reason.
     pub units: Vec<String>,
+    /// The kind and name of each database of a server that is put back when it fails. Wherever the server is said to be:
+    /// one server has many addresses.
+    pub databases: Vec<String>,
 }
 
 /// The order of a run, handed out task by task.
@@ -63,9 +66,8 @@ impl Schedule {
             if task.exclusive || task.priority != first.priority || self.running[0].priority != task.priority {
                 return None;
             }
-            let shared = |other: &Task| other.units.iter().any(|unit| task.units.contains(unit));
             let led = |other: &Task| overlap(&other.paths, &task.reads) || overlap(&other.reads, &task.paths);
-            let in_the_way = |other: &Task| shared(other) || led(other) || overlap(&other.paths, &task.paths);
+            let in_the_way = |other: &Task| task.shares(other) || led(other) || overlap(&other.paths, &task.paths);
             if !self.running.iter().any(in_the_way) {
                 return Some(index);
             }
@@ -97,8 +99,7 @@ impl Schedule {
         let mut withdrawn = Vec::new();
         for stuck in &self.stuck {
             self.waiting.retain(|task| {
-                let shares =
-                    overlap(&stuck.saved, &task.paths) || stuck.units.iter().any(|unit| task.units.contains(unit));
+                let shares = overlap(&stuck.saved, &task.paths) || task.shares(stuck);
                 if shares {
                     withdrawn.push((task.module.clone(), stuck.module.clone()));
                 }
@@ -119,6 +120,14 @@ impl Schedule {
     }
 }
 
+impl Task {
+    /// Whether both have a unit or a database of the same name.
+    fn shares(&self, other: &Task) -> bool {
+        let any = |ours: &[String], theirs: &[String]| ours.iter().any(|name| theirs.contains(name));
+        any(&self.units, &other.units) || any(&self.databases, &other.databases)
+    }
+}
+
 fn overlap(left: &[DeclaredPath], right: &[DeclaredPath]) -> bool {
     left.iter().any(|l| right.iter().any(|r| l.is_within(r) || r.is_within(l)))
 }
@@ -129,8 +138,8 @@ mod tests {
 
     fn task(name: &str, priority: i64, exclusive: bool, paths: &[&str]) -> Task {
         let paths: Vec<_> = paths.iter().map(|path| DeclaredPath::new(path).unwrap()).collect();
-        let (reads, units, saved) = (Vec::new(), Vec::new(), paths.clone());
-        Task { module: name.parse().unwrap(), priority, exclusive, paths, saved, reads, units }
+        let (reads, units, databases, saved) = (Vec::new(), Vec::new(), Vec::new(), paths.clone());
+        Task { module: name.parse().unwrap(), priority, exclusive, paths, saved, reads, units, databases }
     }
 
     fn wave(schedule: &mut Schedule) -> Vec<String> {
@@ -165,6 +174,15 @@ mod tests {
         let mut schedule = Schedule::new(tasks, 4);
         assert_eq!(wave(&mut schedule), ["a", "c"]);
         assert_eq!(wave(&mut schedule), ["b"]);
+    }
+
+    #[test]
+    fn modules_that_share_a_database_run_one_after_the_other() {
+        let with = |name: &str, held: &str| Task { databases: vec![held.to_owned()], ..task(name, 1, false, &[]) };
+        let tasks = vec![with("a", "postgresql app"), with("b", "mysql app"), with("c", "postgresql app")];
+        let mut schedule = Schedule::new(tasks, 4);
+        assert_eq!(wave(&mut schedule), ["a", "b"]);
+        assert_eq!(wave(&mut schedule), ["c"]);
     }
 
     #[test]
