@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use super::backup::Backup;
-use super::entry::Entry;
+use super::entry::{Entry, SavedNode};
 use super::manifest::{Entries, Header};
 use super::survey::{Found, What};
-use crate::fs::{Status, Time};
+use crate::fs::Time;
 
 /// The entries of one former slot.
 pub(super) struct Former {
@@ -78,14 +78,10 @@ impl Former {
 
 fn says(entry: &Entry, what: &What, began: Time) -> bool {
     match what {
-        What::Absent => entry.node == super::entry::SavedNode::Absent,
-        What::Mount => entry.node == super::entry::SavedNode::Mount,
-        What::Inode(status) => is_unmoved(entry, status, began),
+        What::Absent => entry.node == SavedNode::Absent,
+        What::Mount => entry.node == SavedNode::Mount,
+        What::Inode(status) => entry.is_unmoved(status, began),
     }
-}
-
-fn is_unmoved(entry: &Entry, status: &Status, began: Time) -> bool {
-    entry.is_unmoved(status, began)
 }
 
 /// Whether a slot was asked for in the same words by the same module.

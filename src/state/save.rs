@@ -172,8 +172,8 @@ impl<'a> Worker<'a> {
 /// An inode with several names.
 struct Names {
     first: PathBuf,
-    /// Its number in the slot and its content, once it is saved.
-    saved: Option<(u32, Content)>,
+    /// Its number in the slot, once it is saved, and the content of a file, which its names share there.
+    saved: Option<(u32, Option<Content>)>,
     /// Names that are still to come, if none lies elsewhere.
     left: u32,
 }
@@ -183,8 +183,6 @@ pub(super) struct Order<'a> {
     staging: &'a Staging,
     staged: Cursor<'a>,
     names: HashMap<(u64, u64), Names>,
-    /// Links and special files with several names: their number, and how many names are still to come.
-    others: HashMap<(u64, u64), (u32, u32)>,
     numbers: u32,
     written: Written,
 }
@@ -210,8 +208,7 @@ impl Written {
 impl<'a> Order<'a> {
     pub fn new(staging: &'a Staging) -> Self {
         let (staged, names) = (Cursor::new(staging.files()), HashMap::new());
-        let others = HashMap::new();
-        Self { staging, staged, names, others, numbers: 0, written: Written::default() }
+        Self { staging, staged, names, numbers: 0, written: Written::default() }
     }
 
     /// What has to be there before a job is handed to a worker. Says whether it is a further name of one before.
@@ -249,11 +246,7 @@ impl<'a> Order<'a> {
                     self.written.add(&entry.path);
                 }
                 if seen.links > 1 {
-                    let inode = (seen.device, seen.inode);
-                    let number = match &entry.node {
-                        SavedNode::File { content, .. } => self.number(inode, &entry.path, seen.links, content),
-                        _ => self.number_of_other(inode, seen.links),
-                    };
+                    let number = self.number(&entry, &seen);
                     entry.node.link_group_mut().map(|group| group.replace(number));
                 }
                 Ok(entry)
@@ -264,7 +257,8 @@ impl<'a> Order<'a> {
                 };
                 let inode = (status.device, status.inode);
                 // Without a first name it was another inode when it was read.
-                let Some(Names { first, saved: Some((number, content)), left }) = self.names.get_mut(&inode) else {
+                let Some(Names { first, saved: Some((number, Some(content))), left }) = self.names.get_mut(&inode)
+                else {
                     return Err(StateError::Vanishing(path));
                 };
                 let (old_directory, old_name) = self.staging.files().parent(first).at("save", &path)?;
@@ -282,25 +276,19 @@ impl<'a> Order<'a> {
         }
     }
 
-    fn number(&mut self, inode: (u64, u64), path: &Path, links: u32, content: &Content) -> u32 {
-        let next = self.numbers;
-        let names = self.names.entry(inode).or_insert(Names { first: path.to_owned(), saved: None, left: links });
+    /// The number of an inode's names. Of what is no file, each name stands in the slot by itself.
+    fn number(&mut self, entry: &Entry, seen: &Identity) -> u32 {
+        let (inode, next) = ((seen.device, seen.inode), self.numbers);
+        let content = match &entry.node {
+            SavedNode::File { content, .. } => Some(content),
+            _ => None,
+        };
+        let fresh = || Names { first: entry.path.clone(), saved: None, left: seen.links };
+        let names = self.names.entry(inode).or_insert_with(fresh);
         names.left = names.left.saturating_sub(1);
-        let (number, _) = names.saved.get_or_insert_with(|| (next, content.clone()));
-        if *number == next {
-            self.numbers = next.saturating_add(1);
-        }
-        *number
-    }
-
-    /// Of what has no content to be shared in the slot: each name stands there by itself.
-    fn number_of_other(&mut self, inode: (u64, u64), links: u32) -> u32 {
-        let next = self.numbers;
-        let (number, left) = self.others.entry(inode).or_insert((next, links));
-        let number = *number;
-        *left = left.saturating_sub(1);
-        if *left == 0 {
-            self.others.remove(&inode);
+        let (number, _) = *names.saved.get_or_insert_with(|| (next, content.cloned()));
+        if names.left == 0 {
+            self.names.remove(&inode);
         }
         if number == next {
             self.numbers = next.saturating_add(1);
