@@ -147,15 +147,6 @@ impl Layout {
         self.below("var/backups/updates")
     }
 
-    /// Every folder in which modules may keep slots, by name; those directly below `/var/backups` that are there.
-    pub fn backup_stores(&self) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(self.below("var/backups")) else { return Vec::new() };
-        let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let mut places: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
-        places.sort();
-        places
-    }
-
     /// The lock that one run holds.
     pub fn lock(&self) -> PathBuf {
         self.below("run/updates/lock")

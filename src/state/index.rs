@@ -15,7 +15,7 @@ use super::backup::{Backup, ModuleBackupInfo};
 use super::slot::{MANIFEST, Places};
 use crate::fs::{IoContext, PathError, remove_tree};
 
-const FILE: &str = "module_backups.json";
+pub(super) const FILE: &str = "module_backups.json";
 const NEW: &str = ".module_backups.json.new";
 
 /// The index in memory.

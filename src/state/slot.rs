@@ -123,6 +123,19 @@ pub(super) fn names(store: &Path) -> Result<Vec<ModuleName>, PathError> {
     Ok(found)
 }
 
+/// Whether a directory holds what only a store can: a slot, or one that is kept or half swapped in, with its manifest.
+pub(super) fn holds_slots(directory: &Path) -> Result<bool, PathError> {
+    for name in names(directory)? {
+        let places = Places::new(directory, &name);
+        for place in [places.slot(), places.before_slot(), places.next_slot(), places.old_slot()] {
+            if is_there(&place)? && is_there(&place.join(MANIFEST)).unwrap_or(false) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// A slot being built. Dropped without being published, it removes itself.
 #[derive(Debug)]
 pub(super) struct Staging {

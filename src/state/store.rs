@@ -12,7 +12,7 @@ use updates_protocol::ModuleName;
 
 use super::backup::{Backup, ModuleBackupInfo};
 use super::error::StateError;
-use super::index::Index;
+use super::index::{self, Index};
 use super::pending::PendingBackup;
 use super::slot::{self, Places};
 use crate::fs::{IoContext, PathError};
@@ -42,6 +42,17 @@ impl Store {
 
     fn at(root: &Path) -> Store {
         Store { root: root.to_owned(), index: Mutex::new(Index::new(root)) }
+    }
+
+    /// Whether a directory is a store: it has an index, or a slot with a manifest. One that is empty is nobody's yet.
+    pub fn is_at(directory: &Path) -> Result<bool, PathError> {
+        let index = directory.join(index::FILE);
+        Ok(slot::is_there(&index)? || slot::holds_slots(directory)?)
+    }
+
+    /// Where the slot of a name lies in the store at `directory`, whether there is one or not.
+    pub fn place(directory: &Path, name: &ModuleName) -> PathBuf {
+        Places::new(directory, name).slot()
     }
 
     /// The directory.

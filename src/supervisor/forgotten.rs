@@ -8,6 +8,7 @@ use updates_protocol::{ModuleName, Phase, RunId};
 
 use super::checkpoints::Checkpoints;
 use super::in_flight::{OwnSlot, SlotPlace, WayBack, inside};
+use super::stores::stores;
 use crate::config::Layout;
 use crate::fs::Time;
 use crate::history::{History, InFlight};
@@ -75,7 +76,7 @@ fn unsettled(
 /// Slots of a module that were kept because it changed them in the run.
 fn kept(layout: &Layout, module: &ModuleName) -> Result<Vec<OwnSlot>, String> {
     let mut found = Vec::new();
-    for place in layout.backup_stores() {
+    for place in stores(layout).map_err(|error| error.to_string())? {
         let store = Store::open(&place).map_err(|error| error.to_string())?;
         for (slot, owner) in store.formers().map_err(|error| error.to_string())? {
             if owner == *module {

@@ -30,6 +30,7 @@ mod run;
 mod sandbox;
 mod schedule;
 mod select;
+mod stores;
 mod surroundings;
 mod sync;
 mod target;

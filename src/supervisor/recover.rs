@@ -11,6 +11,7 @@ use super::error::RunError;
 use super::event::Event;
 use super::in_flight::WayBack;
 use super::lock::RunLock;
+use super::stores::stores;
 use super::surroundings::Surroundings;
 use super::{Supervisor, forgotten, undo};
 use crate::catalog::Catalog;
@@ -97,7 +98,11 @@ pub(super) fn settle(
         dispatcher.event(Event::Recovered(rollback));
     }
     // Only now: what a crash left of a slot is settled by the row that names it first.
-    for place in supervisor.layout.backup_stores() {
+    let places = stores(&supervisor.layout).unwrap_or_else(|error| {
+        dispatcher.event(Event::Problem(error.to_string()));
+        Vec::new()
+    });
+    for place in places {
         if let Err(error) = Store::open(&place).and_then(|store| store.recover()) {
             dispatcher.event(Event::Problem(error.to_string()));
         }
@@ -142,7 +147,7 @@ fn remove_leftovers(supervisor: &Supervisor, checkpoints: &Checkpoints, history:
     let wanted: Result<Vec<WayBack>, _> = rows.iter().map(|row| WayBack::of_payload(&row.payload)).collect();
     let Ok(wanted) = wanted else { return Ok(()) };
     let wanted = |name: &ModuleName| wanted.iter().flat_map(|way| &way.slots).any(|slot| slot.slot == *name);
-    for place in supervisor.layout.backup_stores() {
+    for place in stores(&supervisor.layout).map_err(|error| error.to_string())? {
         let store = Store::open(&place).map_err(|error| error.to_string())?;
         store.settle_formers(wanted).map_err(|error| error.to_string())?;
     }

@@ -11,6 +11,7 @@ use super::Supervisor;
 use super::checkpoints::Checkpoints;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
+use super::stores::stores;
 use crate::fs::PathError;
 use crate::state::Store;
 
@@ -25,13 +26,11 @@ pub(super) fn look(
     held: impl Fn(&ModuleName) -> bool,
     dispatcher: &mut Dispatcher<'_>,
 ) {
-    let mut stores = Vec::new();
-    for place in supervisor.layout.backup_stores() {
-        match Store::open(&place) {
-            Ok(store) => stores.push(store),
-            Err(error) => dispatcher.event(Event::Problem(error.to_string())),
-        }
-    }
+    let places = stores(&supervisor.layout);
+    let stores: Vec<Store> = match places.and_then(|places| places.iter().map(|place| Store::open(place)).collect()) {
+        Ok(stores) => stores,
+        Err(error) => return dispatcher.event(Event::Problem(error.to_string())),
+    };
     let retained = checkpoints.retained();
     let found = candidates(retained, &stores, held);
     let (store, name) = match found.as_ref().map(|found| draw(found)) {

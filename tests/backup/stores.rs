@@ -48,3 +48,16 @@ fn a_store_that_is_called_like_the_supervisors_own_is_named_in_full() {
     root.updates(&["backup", "remove", "web", &full, "--yes"]).expect(0);
     assert_eq!(labels(&root), ["checkpoints/web"]);
 }
+
+#[test]
+fn other_programs_folders_are_left_alone_whatever_they_are_called() {
+    let root = root();
+    for name in ["db_backup/dump", ".db_backup.old/dump", ".db_backup.new/dump", ".db_backup.before/dump"] {
+        root.write(&format!("/var/backups/other/{name}"), "theirs");
+    }
+    let before = root.tree("/var/backups/other");
+    root.updates(&["run", "--no-sync"]).expect(0);
+    root.updates(&["backup", "create", "web"]).expect(0);
+    root.updates(&["recover"]).expect(0);
+    before.assert_same(&root.tree("/var/backups/other"), "another program's folder was touched");
+}

@@ -3,7 +3,6 @@
 //! A slot is named by its label, `STORE/NAME`: the store's folder below /var/backups, or `checkpoints`. It belongs to the
 //! module that its manifest names; of a damaged one the name has to tell.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use updates_protocol::ModuleName;
@@ -12,15 +11,11 @@ use super::error::{BackupError, names, nearest};
 use super::rollback::before_rollback;
 use crate::catalog::{Catalog, CatalogEntry};
 use crate::config::Layout;
-use crate::fs::{IoContext, PathError, is_absence};
 use crate::state::{Backup, StateError, Store};
+use crate::supervisor::stores::stores;
 
 /// What the supervisor's own store is called in labels.
 const CHECKPOINTS: &str = "checkpoints";
-/// What only the state manager makes, so that other programs' folders in /var/backups are not taken for stores.
-const INDEX: &str = "module_backups.json";
-const MANIFEST: &str = "manifest.json";
-const SUFFIX: &str = "_backup";
 
 /// Who asked for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -59,7 +54,7 @@ pub struct Slots {
 impl Slot {
     /// Its folder.
     pub fn path(&self) -> PathBuf {
-        self.store.join(format!("{}{SUFFIX}", self.name))
+        Store::place(&self.store, &self.name)
     }
 
     /// How one that is damaged is got rid of, as a command.
@@ -198,39 +193,4 @@ impl Slots {
 fn ambiguous(module: &ModuleName, slots: &[&Slot]) -> BackupError {
     let labels = slots.iter().map(|slot| slot.label.clone()).collect();
     BackupError::Ambiguous { module: module.clone(), labels }
-}
-
-/// The stores below /var/backups, by name. Links are none: a slot is trusted because only the supervisor can have made it.
-fn stores(layout: &Layout) -> Result<Vec<PathBuf>, PathError> {
-    let usual = layout.backups();
-    let Some(above) = usual.parent() else { return Ok(Vec::new()) };
-    let entries = match fs::read_dir(above) {
-        Err(error) if is_absence(&error) => return Ok(Vec::new()),
-        other => other.at("list", above)?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.at("list", above)?;
-        let path = entry.path();
-        let plain = entry.file_name().to_str().is_some_and(|name| name.parse::<ModuleName>().is_ok());
-        if plain && entry.file_type().at("look at", &path)?.is_dir() && (path == usual || is_store(&path)?) {
-            found.push(path);
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
-}
-
-fn is_store(path: &Path) -> Result<bool, PathError> {
-    if path.join(INDEX).symlink_metadata().is_ok() {
-        return Ok(true);
-    }
-    for entry in fs::read_dir(path).at("list", path)? {
-        let entry = entry.at("list", path)?;
-        let named = entry.file_name().to_str().is_some_and(|name| name.ends_with(SUFFIX));
-        if named && entry.path().join(MANIFEST).symlink_metadata().is_ok() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
