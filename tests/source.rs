@@ -20,6 +20,7 @@ use repository::{Node, Origin, dir, file, link, module};
 use tempfile::TempDir;
 use updates::source::{
     ExportError, FetchError, Fetched, Mirror, Revision, SourceConfig, SourceError, SourceModule, SourceUrl, Transfer,
+    Trust,
 };
 
 struct World {
@@ -70,6 +71,7 @@ fn config(url: &str) -> SourceConfig {
         branch: "main".into(),
         ssh_key: None,
         timeout: Duration::from_secs(20),
+        trust: Trust::default(),
     }
 }
 

@@ -24,14 +24,24 @@ pub fn config(session: &Session<'_>, command: &ConfigCommand) -> Result<ExitStat
 fn show(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let loaded = load(&session.layout, session.global.config.as_deref())?;
     let config = &loaded.config;
-    let settings: [(&str, Value); 7] = [
+    let settings = [
         ("source.url", json!(config.source.url)),
         ("source.branch", json!(config.source.branch)),
         ("source.ssh_key", json!(config.source.ssh_key)),
+        ("source.known_hosts", json!(config.source.known_hosts)),
+        ("source.credentials", json!(config.source.credentials)),
+        ("source.credential_helper", json!(config.source.credential_helper)),
         ("source.timeout_sec", json!(config.source.timeout_sec)),
+        ("source.verify", json!(config.source.verify)),
+        ("source.allowed_signers", json!(config.source.allowed_signers)),
+        ("source.keyring", json!(config.source.keyring)),
+        ("source.allow_non_fast_forward", json!(config.source.allow_non_fast_forward)),
+        ("source.stale_after", json!(config.source.stale_after)),
         ("run.jobs", json!(config.jobs)),
         ("run.python", json!(config.python)),
         ("run.systemctl", json!(config.systemctl)),
+        ("self_update.enabled", json!(config.self_update.enabled)),
+        ("self_update.tries", json!(config.self_update.tries)),
     ];
     let origin = |key: &str| loaded.origin.get(key).map_or("default".to_owned(), |file| file.display().to_string());
     let json: serde_json::Map<String, Value> =

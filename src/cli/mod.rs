@@ -4,17 +4,21 @@ mod args;
 mod backup;
 mod config;
 mod denied;
+mod doctor;
 mod ending;
 mod error;
+mod generate;
 mod inspect;
 mod installation;
 mod observe;
+mod program;
 mod run;
 mod sandbox;
 mod style;
 mod summary;
 mod switch;
 mod table;
+mod versions;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -73,7 +77,17 @@ fn dispatch(cli: &Cli) -> Result<ExitStatus, CliError> {
         Command::Backup(command) => backup::backup(&session, cancel, command),
         Command::Rollback { module, restore } => backup::rollback(&session, cancel, module, restore),
         Command::Sandbox(command) => sandbox::sandbox(&session, cancel, command),
+        Command::Versions { module } => versions::versions(&session, cancel, module),
+        Command::Checkout(arguments) => versions::checkout(&session, cancel, arguments),
+        Command::Hold(arguments) => versions::hold(&session, cancel, arguments),
+        Command::Unhold(arguments) => versions::unhold(&session, cancel, arguments),
+        Command::Release(arguments) => versions::release(&session, cancel, arguments),
         Command::Config(command) => config::config(&session, command),
+        Command::Doctor => doctor::doctor(&session, cancel),
+        Command::Program(command) => program::program(&session, cancel, command),
+        Command::SelfTest => program::self_test(&session, cancel),
+        Command::Completions { shell } => generate::completions(*shell),
+        Command::Man { folder } => generate::man(folder),
     }
 }
 

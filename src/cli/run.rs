@@ -10,7 +10,7 @@ use updates::record::{ExitStatus, ModuleStatus, Outcome, RunRecord};
 use updates::supervisor::{CheckOptions, OneOptions, RunOptions, Supervisor};
 use updates_protocol::ModuleName;
 
-use super::args::{CheckArgs, RecoverArgs, RunArgs, RunnerArgs, SourceArgs, wait};
+use super::args::{CheckArgs, RecoverArgs, RunArgs, RunnerArgs, SourceArgs};
 use super::denied::denied;
 use super::error::CliError;
 use super::observe::{Loudness, Screen};
@@ -24,7 +24,8 @@ pub fn run(session: &Session<'_>, cancel: CancelToken, arguments: &RunArgs) -> R
     let options = RunOptions {
         modules: arguments.modules.iter().cloned().collect(),
         no_sync: arguments.source.no_sync,
-        wait: wait(arguments.wait),
+        ignore_window: arguments.ignore_window,
+        wait: arguments.wait.duration(),
     };
     let record = supervisor.run(&options, &mut screen(session))?;
     report(session, &record, "last")
@@ -50,7 +51,7 @@ pub fn runner(session: &Session<'_>, cancel: CancelToken, arguments: &RunnerArgs
         arguments: arguments.arguments.clone(),
         check: arguments.check,
         explain_denials: arguments.explain_denials,
-        wait: wait(arguments.wait),
+        wait: arguments.wait.duration(),
     };
     let record = supervisor.run_one(&options, &mut screen(session))?;
     for denials in record.modules.iter().flat_map(|module| &module.attempts).filter_map(|each| each.denials.as_ref()) {

@@ -77,6 +77,21 @@ impl Layout {
         self.below("usr/local/lib/updates/index.json")
     }
 
+    /// Versions of this program that came by self-update, one folder each.
+    pub fn versions(&self) -> PathBuf {
+        self.below("usr/local/lib/updates/versions")
+    }
+
+    /// The link to the one of [`Layout::versions`] that is in use; without it the installed program is.
+    pub fn current_version(&self) -> PathBuf {
+        self.below("usr/local/lib/updates/current")
+    }
+
+    /// What is remembered of self-updates: trials, versions that are held, pins.
+    pub fn self_update(&self) -> PathBuf {
+        self.state().join("self-update")
+    }
+
     /// The administrator's settings.
     pub fn settings(&self) -> PathBuf {
         self.below("etc/updates")

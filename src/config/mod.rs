@@ -7,4 +7,4 @@ mod settings;
 
 pub use layout::{Layout, Machine};
 pub use load::{ConfigError, Loaded, Origin, load};
-pub use settings::{Config, DEFAULT_BRANCH, SourceSettings};
+pub use settings::{Config, DEFAULT_BRANCH, SelfUpdateSettings, SourceSettings, Verify};

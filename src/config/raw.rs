@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Verify;
+
 /// `config.toml` and each file of `config.d/`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -10,6 +12,8 @@ pub(super) struct RawConfig {
     pub(super) source: RawSource,
     #[serde(default)]
     pub(super) run: RawRun,
+    #[serde(default)]
+    pub(super) self_update: RawSelfUpdate,
 }
 
 /// `[source]`
@@ -19,7 +23,15 @@ pub(super) struct RawSource {
     pub(super) url: Option<String>,
     pub(super) branch: Option<String>,
     pub(super) ssh_key: Option<String>,
+    pub(super) known_hosts: Option<String>,
+    pub(super) credentials: Option<String>,
+    pub(super) credential_helper: Option<String>,
     pub(super) timeout_sec: Option<u64>,
+    pub(super) verify: Option<Verify>,
+    pub(super) allowed_signers: Option<String>,
+    pub(super) keyring: Option<String>,
+    pub(super) allow_non_fast_forward: Option<bool>,
+    pub(super) stale_after: Option<u64>,
 }
 
 /// `[run]`
@@ -29,4 +41,12 @@ pub(super) struct RawRun {
     pub(super) jobs: Option<u64>,
     pub(super) python: Option<String>,
     pub(super) systemctl: Option<String>,
+}
+
+/// `[self_update]`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSelfUpdate {
+    pub(super) enabled: Option<bool>,
+    pub(super) tries: Option<u64>,
 }

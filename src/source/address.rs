@@ -1,9 +1,11 @@
 //! Where the source is: a URL or path that is checked once, and never printed with the password in it.
 
-use crate::fs::sha256;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::Trust;
+use crate::fs::sha256;
 
 /// What is fetched, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct SourceConfig {
     pub ssh_key: Option<PathBuf>,
     /// How long connecting may take, and how long the server may keep silent afterwards.
     pub timeout: Duration,
+    /// What of it may be installed.
+    pub trust: Trust,
 }
 
 /// A git URL (http, https, ssh, git, file), an scp-like `user@host:path`, or an absolute path on this machine.

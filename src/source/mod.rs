@@ -12,6 +12,7 @@ mod heads;
 mod mirror;
 mod options;
 mod revision;
+mod trust;
 mod verify;
 
 pub use address::{AddressError, SourceConfig, SourceUrl};
@@ -20,3 +21,4 @@ pub use export::{ExportError, MAX_FILES, MAX_TOTAL};
 pub use fetch::{Fetched, MAX_TRANSFER, Transfer};
 pub use mirror::Mirror;
 pub use revision::{RejectedFolder, Revision, SourceModule};
+pub use trust::{Distrust, Trust};

@@ -28,6 +28,8 @@ pub struct RunOptions {
     pub modules: BTreeSet<ModuleName>,
     /// Whether the source is left alone.
     pub no_sync: bool,
+    /// Whether it runs outside of the maintenance window too.
+    pub ignore_window: bool,
     /// How long to wait for another run.
     pub wait: Duration,
 }

@@ -9,7 +9,7 @@ use super::Supervisor;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
 use crate::record::SyncRecord;
-use crate::source::{Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl};
+use crate::source::{Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl, Trust};
 
 /// What a branch's `modules/` holds.
 pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
@@ -48,6 +48,11 @@ fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
         branch: settings.branch.clone(),
         ssh_key: settings.ssh_key.clone(),
         timeout: Duration::from_secs(settings.timeout_sec),
+        trust: Trust {
+            verify: settings.verify,
+            allowed_signers: settings.allowed_signers.clone(),
+            keyring: settings.keyring.clone(),
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use updates::supervisor::{Created, Supervisor};
 use updates_protocol::ModuleName;
 
 use super::super::Session;
-use super::super::args::{WaitArgs, wait};
+use super::super::args::WaitArgs;
 use super::super::error::CliError;
 use super::super::style::{Tone, duration, printable};
 use super::bar::Bar;
@@ -22,7 +22,7 @@ pub fn create(
 ) -> Result<ExitStatus, CliError> {
     let created = {
         let mut bar = Bar::new(session);
-        supervisor.create_backup(module, description, wait(waiting.wait), &mut bar)?
+        supervisor.create_backup(module, description, waiting.duration(), &mut bar)?
     };
     let Created { backup, label, reused, unchanged, left_out, took } = created;
     let (totals, notes) = (backup.totals()?, backup.notes()?);

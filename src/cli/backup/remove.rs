@@ -6,7 +6,7 @@ use updates::supervisor::{SlotKind, Slots, Supervisor};
 use updates_protocol::ModuleName;
 
 use super::super::Session;
-use super::super::args::{WaitArgs, wait};
+use super::super::args::WaitArgs;
 use super::super::error::CliError;
 use super::ask::{Answer, ask};
 use super::bar::Bar;
@@ -43,7 +43,7 @@ pub fn remove(
         }
     }
     let mut bar = Bar::new(session);
-    let removed = supervisor.remove_backup(slot, wait(waiting.wait), &mut bar)?;
+    let removed = supervisor.remove_backup(slot, waiting.duration(), &mut bar)?;
     bar.clear();
     if session.global.json || !session.global.quiet {
         session.print(&merged(slot_json(slot), json!({"removed": removed})), || {

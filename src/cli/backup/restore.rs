@@ -6,7 +6,7 @@ use updates::supervisor::{Goal, Prospect, Supervisor, before_rollback};
 use updates_protocol::ModuleName;
 
 use super::super::Session;
-use super::super::args::{RestoreArgs, wait};
+use super::super::args::RestoreArgs;
 use super::super::error::CliError;
 use super::super::style::{Painter, Tone, printable};
 use super::ask::{Answer, ask};
@@ -23,7 +23,7 @@ pub fn restore(
     named: Option<&str>,
     arguments: &RestoreArgs,
 ) -> Result<ExitStatus, CliError> {
-    let waiting = wait(arguments.wait.wait);
+    let waiting = arguments.wait.duration();
     let prospect = {
         let mut bar = Bar::new(session);
         supervisor.prospect(goal, module, named, arguments.force_start, waiting, &mut bar)?

@@ -1,10 +1,20 @@
 //! The command line: what can be said, and what each word means.
 
+mod backup;
+mod program;
+mod sandbox;
+mod versions;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use updates_protocol::ModuleName;
+
+pub use backup::{BackupCommand, RestoreArgs, SlotArgs};
+pub use program::SelfCommand;
+pub use sandbox::{LearnArgs, SandboxCommand};
+pub use versions::{CheckoutArgs, HoldArgs, ReleaseArgs, UnholdArgs};
 
 /// Keeps this server current, and takes back what an update broke.
 #[derive(Debug, Parser)]
@@ -109,12 +119,44 @@ pub enum Command {
         #[command(flatten)]
         restore: RestoreArgs,
     },
+    /// List the versions of a module: which is installed, which ran well last, which are held
+    Versions {
+        /// Which module
+        module: ModuleName,
+    },
+    /// Install a version of a module: the one named, or the last that ran well
+    Checkout(CheckoutArgs),
+    /// Keep a module at its version until told otherwise
+    Hold(HoldArgs),
+    /// Let a module be updated again, also to a version that failed
+    Unhold(UnholdArgs),
+    /// Check a module of this working copy, run its tests, and tag its version
+    Release(ReleaseArgs),
     /// Show what modules may do and how exposed that leaves this machine, and decide it
     #[command(subcommand)]
     Sandbox(SandboxCommand),
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at timer, lock, disk, git, sandbox, databases and this program, and say how to mend what is wrong
+    Doctor,
+    /// Show, pin and take back versions of this program
+    #[command(subcommand, name = "self")]
+    Program(SelfCommand),
+    /// Try whether this program works here: settings, a copy of the database, a module in a sandbox
+    #[command(hide = true)]
+    SelfTest,
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// Which folder
+        folder: PathBuf,
+    },
 }
 
 /// `updates run`
@@ -128,9 +170,11 @@ pub struct RunArgs {
     /// Run up to N modules side by side
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
-    /// Wait for another run to end, up to SECONDS when given
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "86400")]
-    pub wait: Option<u64>,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// Run also outside of run.window
+    #[arg(long)]
+    pub ignore_window: bool,
 }
 
 /// Where modules come from.
@@ -175,9 +219,8 @@ pub struct RunnerArgs {
     /// Trace the module and explain what the sandbox refused it; it runs slower
     #[arg(long)]
     pub explain_denials: bool,
-    /// Wait for another run to end, up to SECONDS when given
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "86400")]
-    pub wait: Option<u64>,
+    #[command(flatten)]
+    pub wait: WaitArgs,
     /// Arguments for main(args)
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<String>,
@@ -192,20 +235,6 @@ pub struct SwitchArgs {
     pub component: Option<String>,
 }
 
-/// `updates sandbox learn`
-#[derive(Debug, Args)]
-pub struct LearnArgs {
-    /// Name of an installed module, or path to a module's folder
-    #[arg(value_name = "MODULE")]
-    pub module: String,
-    /// Give it no network but a loopback of its own; otherwise it has the machine's
-    #[arg(long)]
-    pub private_network: bool,
-    /// Arguments for main(args)
-    #[arg(last = true, value_name = "ARGS")]
-    pub arguments: Vec<String>,
-}
-
 /// `updates config`
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -213,76 +242,6 @@ pub enum ConfigCommand {
     Show,
     /// Check settings, profiles, modules and their local settings
     Check,
-}
-
-/// `updates backup`
-#[derive(Debug, Subcommand)]
-pub enum BackupCommand {
-    /// Save what an installed module declares: files, services and databases
-    Create {
-        /// Which module
-        module: ModuleName,
-        /// What it is for
-        #[arg(long, value_name = "TEXT")]
-        description: Option<String>,
-        #[command(flatten)]
-        wait: WaitArgs,
-    },
-    /// List every backup, and the checkpoints that the supervisor keeps
-    List,
-    /// Show what a backup holds
-    Show {
-        #[command(flatten)]
-        slot: SlotArgs,
-        /// Show what differs now from it
-        #[arg(long)]
-        diff: bool,
-    },
-    /// Read backups and checkpoints again, every byte, and say which are damaged
-    Verify {
-        /// Only those of these modules
-        #[arg(value_name = "MODULE")]
-        modules: Vec<ModuleName>,
-    },
-    /// Put back what a backup holds: shows what that changes, and asks
-    Restore {
-        #[command(flatten)]
-        slot: SlotArgs,
-        #[command(flatten)]
-        restore: RestoreArgs,
-    },
-    /// Remove a backup
-    Remove {
-        #[command(flatten)]
-        slot: SlotArgs,
-        /// Remove it without being asked
-        #[arg(short, long)]
-        yes: bool,
-        #[command(flatten)]
-        wait: WaitArgs,
-    },
-}
-
-/// Which backup.
-#[derive(Debug, Args)]
-pub struct SlotArgs {
-    /// Whose backup
-    pub module: ModuleName,
-    /// Another one than the usual: NAME or STORE/NAME, as `updates backup list` prints it
-    pub slot: Option<String>,
-}
-
-/// How something is put back.
-#[derive(Debug, Args)]
-pub struct RestoreArgs {
-    /// Put it back without being asked
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Start its services afterwards, whether they ran when it was saved or not
-    #[arg(long)]
-    pub force_start: bool,
-    #[command(flatten)]
-    pub wait: WaitArgs,
 }
 
 /// How long to wait for the lock.
@@ -293,39 +252,9 @@ pub struct WaitArgs {
     pub wait: Option<u64>,
 }
 
-/// `updates sandbox`
-#[derive(Debug, Subcommand)]
-pub enum SandboxCommand {
-    /// Show what a module may read, write, call and reach, and where each rule came from
-    Show {
-        /// Which module
-        module: ModuleName,
-    },
-    /// Rate how exposed each module leaves this machine, from 0.0 to 10.0
-    Score {
-        /// Only these modules
-        #[arg(value_name = "MODULE")]
-        modules: Vec<ModuleName>,
-    },
-    /// Run a module once on an overlay of the machine, keep nothing, and print what it has to declare
-    Learn(LearnArgs),
-    /// Show what a module asks for beyond what it was granted, and agree to it
-    Grant {
-        /// Which module
-        module: ModuleName,
-        /// Agree without being asked
-        #[arg(short, long)]
-        yes: bool,
-        /// The git repository that the module waits in, where it is not the configured one
-        #[arg(long, value_name = "URL|PATH")]
-        source: Option<String>,
-        /// The branch that it waits in
-        #[arg(long, value_name = "NAME")]
-        branch: Option<String>,
-    },
-}
-
-/// `--wait` as a duration.
-pub fn wait(seconds: Option<u64>) -> Duration {
-    Duration::from_secs(seconds.unwrap_or(0))
+impl WaitArgs {
+    /// How long to wait; not at all when nothing was said.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.wait.unwrap_or(0))
+    }
 }
