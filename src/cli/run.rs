@@ -79,7 +79,7 @@ pub fn recover(session: &Session<'_>, cancel: CancelToken, arguments: &RecoverAr
         })?;
         return Ok(ExitStatus::Success);
     }
-    let Some(record) = supervisor.recover(&mut screen(session))? else {
+    let Some(record) = supervisor.recover(!arguments.unattended, &mut screen(session))? else {
         session.print(&Value::Null, || "Nothing to recover: no run was interrupted.\n".to_owned())?;
         return Ok(ExitStatus::Success);
     };

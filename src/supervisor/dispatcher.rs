@@ -74,6 +74,11 @@ impl<'o> Dispatcher<'o> {
     }
 
     /// Whether anything is to be told that belongs to no module.
+    /// Whether putting this module back was tried.
+    pub(super) fn has_tried(&self, module: &ModuleName) -> bool {
+        self.record.recovered.iter().any(|rollback| rollback.module == *module)
+    }
+
     pub(super) fn has_problems(&self) -> bool {
         !self.record.problems.is_empty()
     }

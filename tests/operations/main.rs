@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod recover;
 mod window;
 
 use serde_json::Value;
