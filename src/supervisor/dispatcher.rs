@@ -52,6 +52,7 @@ impl<'o> Dispatcher<'o> {
             }
         }
         let mut dispatcher = Self { observer, history, record, lines: Vec::new() };
+        dispatcher.event(Event::Began { run_id: dispatcher.record.run_id.clone() });
         for note in notes {
             dispatcher.event(Event::Problem(note));
         }
@@ -73,12 +74,12 @@ impl<'o> Dispatcher<'o> {
         !self.record.recovered.is_empty()
     }
 
-    /// Whether anything is to be told that belongs to no module.
     /// Whether putting this module back was tried.
     pub(super) fn has_tried(&self, module: &ModuleName) -> bool {
         self.record.recovered.iter().any(|rollback| rollback.module == *module)
     }
 
+    /// Whether anything is to be told that belongs to no module.
     pub(super) fn has_problems(&self) -> bool {
         !self.record.problems.is_empty()
     }
@@ -111,6 +112,7 @@ impl<'o> Dispatcher<'o> {
                 self.own_line(module, Level::Info, "asked to be started afresh".to_owned());
             }
             Event::Syncing { .. }
+            | Event::Began { .. }
             | Event::Planned(_)
             | Event::Started { .. }
             | Event::Progress { .. }
