@@ -7,6 +7,7 @@ mod support;
 
 mod journal;
 mod recover;
+mod stop;
 mod window;
 
 use serde_json::Value;
