@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod doctor;
 mod journal;
 mod recover;
 mod stop;
