@@ -176,7 +176,10 @@ proptest! {
     fn a_text_is_a_window_for_good_or_is_quoted_in_the_refusal(text in "\\PC{0,40}") {
         match text.parse::<Window>() {
             Ok(window) => prop_assert_eq!(window.text.parse::<Window>(), Ok(window)),
-            Err(error) => prop_assert!(error.to_string().starts_with(&format!("{text:?}"))),
+            Err(error) => {
+                let quoted = format!("{text:?}");
+                prop_assert!(error.to_string().starts_with(&quoted));
+            }
         }
     }
 }

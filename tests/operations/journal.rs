@@ -131,7 +131,7 @@ fn parse(mut bytes: &[u8]) -> Entry {
     entry
 }
 
-fn messages<'e>(entries: &'e [Entry], wanted: impl Fn(&Entry) -> bool) -> Vec<&'e str> {
+fn messages(entries: &[Entry], wanted: impl Fn(&Entry) -> bool) -> Vec<&str> {
     entries.iter().filter(|entry| wanted(entry)).map(|entry| entry["MESSAGE"].as_str()).collect()
 }
 
