@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
-use updates_protocol::{CancelReason, ModuleName, Phase};
+use updates_protocol::{CancelReason, ModuleName, Phase, RunId};
 
-use crate::record::{LogLine, ModuleRecord, RollbackRecord, SyncRecord, UpdateRecord};
+use crate::record::{LogLine, ModuleRecord, OutsideWindow, RollbackRecord, SyncRecord, UpdateRecord};
 use crate::state::Progress;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A run begins; everything after belongs to it.
+    Began {
+        /// Which one.
+        run_id: RunId,
+    },
     /// A module that an earlier, interrupted run left behind was put back.
     Recovered(RollbackRecord),
+    /// It is outside of the maintenance window: nothing more is done.
+    OutsideWindow(OutsideWindow),
     /// The source is being asked.
     Syncing {
         /// URL or path, without credentials.
