@@ -137,6 +137,9 @@ impl Screen {
             Change::Disabled => {
                 self.say(Level::Info, &format!("{name}: {to} is in the source, but it is disabled; kept"))
             }
+            Change::Held if update.by_person => {
+                self.say(Level::Info, &format!("{name}: {to} is in the source, but {from} stays: {notes}"));
+            }
             Change::Held => self.say(Level::Warning, &format!("{name}: {to} failed before and is held")),
             Change::Waiting => {
                 self.say(Level::Warning, &format!("{name}: {to} asks for more than was granted, and waits"))

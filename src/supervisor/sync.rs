@@ -9,7 +9,7 @@ use super::Supervisor;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
 use crate::record::SyncRecord;
-use crate::source::{Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl, Trust};
+use crate::source::{FetchError, Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl, Trust};
 
 /// What a branch's `modules/` holds.
 pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
@@ -39,6 +39,23 @@ pub(super) fn last_seen(supervisor: &Supervisor, module: &ModuleName) -> Option<
     let url = SourceUrl::new(supervisor.config.source.url.as_deref()?).ok()?;
     let revision = Mirror::open_or_create(&place).ok()?.head(&config(supervisor, url))?;
     revision.modules().ok()?.into_iter().flatten().find(|found| found.name() == module)
+}
+
+/// Fetches into the mirror and says nothing else. `None` when there is no source to ask.
+pub(super) fn refresh(supervisor: &Supervisor) -> Option<Result<(), FetchError>> {
+    let config = config_of(supervisor)?;
+    let mut progress = |_| match supervisor.cancel.reason() {
+        None => ControlFlow::Continue(()),
+        Some(_) => ControlFlow::Break(()),
+    };
+    let mirror = Mirror::open_or_create(&supervisor.layout.mirror());
+    Some(mirror.and_then(|mut mirror| mirror.fetch(&config, &mut progress)).map(drop))
+}
+
+/// How the source is asked; `None` without one, or where its address is wrong.
+pub(super) fn config_of(supervisor: &Supervisor) -> Option<SourceConfig> {
+    let url = SourceUrl::new(supervisor.config.source.url.as_deref()?).ok()?;
+    Some(config(supervisor, url))
 }
 
 fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
