@@ -39,14 +39,19 @@ impl Catalog {
         }
         packages.sort_keys();
         index.insert("packages".into(), Value::Object(packages));
-        let mut safe = self.all_safe()?;
-        safe.retain(|name, _| modules.iter().any(|module| module.name() == name.as_str()));
+        let safe = self.all_safe()?;
         if !safe.is_empty() {
             let mut versions = match index.get("lastSafeVersion") {
                 Some(Value::Object(versions)) => versions.clone(),
                 _ => Map::new(),
             };
-            versions.extend(safe.iter().map(|(name, safe)| (name.to_string(), safe.version.to_string().into())));
+            for (name, safe) in safe {
+                if modules.iter().any(|module| module.name() == name.as_str()) {
+                    versions.insert(name.to_string(), safe.version.to_string().into());
+                } else {
+                    versions.shift_remove(name.as_str());
+                }
+            }
             versions.sort_keys();
             index.insert("lastSafeVersion".into(), Value::Object(versions));
         }

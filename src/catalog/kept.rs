@@ -25,6 +25,10 @@ pub struct Kept {
     /// The version that was installed, or was checked out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<SchemaVersion>,
+    /// The version that an earlier checkout keeps, and that a swap which does not come to pass, or is taken back, leaves
+    /// in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<SchemaVersion>,
     /// Until when; for ever when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -50,7 +54,7 @@ type List = BTreeMap<ModuleName, Kept>;
 impl Kept {
     /// Kept from now on.
     pub fn now(by: KeptBy, version: Option<SchemaVersion>, until: Option<Timestamp>, reason: Option<String>) -> Self {
-        Self { by, version, until, reason, since: super::safe::now() }
+        Self { by, version, former: None, until, reason, since: super::safe::now() }
     }
 
     fn is_over(&self) -> bool {
@@ -58,7 +62,8 @@ impl Kept {
     }
 
     fn applies_to(&self, installed: Option<&SchemaVersion>) -> bool {
-        !self.is_over() && (self.by == KeptBy::Hold || self.version.as_ref() == installed)
+        let named = || [&self.version, &self.former].into_iter().flatten().any(|version| Some(version) == installed);
+        !self.is_over() && (self.by == KeptBy::Hold || named())
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Safe {
 }
 
 impl Catalog {
-    fn safe_folder(&self) -> PathBuf {
+    pub(super) fn safe_folder(&self) -> PathBuf {
         self.layout.catalog().join("safe")
     }
 

@@ -154,7 +154,10 @@ impl Catalog {
         }
         let index = self.layout.global_index();
         let beside_index = index.parent().map(Path::to_owned);
-        for folder in [self.records(), self.layout.catalog(), self.settings_folder()].into_iter().chain(beside_index) {
+        for folder in [self.records(), self.safe_folder(), self.layout.catalog(), self.settings_folder()]
+            .into_iter()
+            .chain(beside_index)
+        {
             for file in list(&folder)? {
                 // The names of crate::fs::replace_file, which no document here has.
                 if file.starts_with(".updates-") {

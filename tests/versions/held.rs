@@ -1,6 +1,6 @@
 //! What stays as it is: by a person's word, or because a version failed.
 
-use super::support::{Root, Source};
+use super::support::{Module, Root, Source};
 use super::{change, failing, follow, last_safe, listed, module, world};
 
 #[test]
@@ -90,8 +90,8 @@ fn the_global_index_takes_any_shape_of_last_safe_versions_that_the_original_left
 
 #[test]
 fn a_module_run_alone_is_safe_too_and_a_check_says_nothing_of_that() {
-    let (root, _source) = world(&["1.0.0"]);
-    root.folder("/srv/app");
+    let (root, source) = (Root::new(), Source::of(&[&Module::idle("app", "1.0.0")]));
+    follow(&root, &source);
     root.updates(&["checkout", "app", "1.0.0"]).expect(0);
     root.updates(&["check", "--no-sync"]).expect(0);
     assert!(last_safe(&root).is_null());

@@ -23,7 +23,7 @@ fn versions_are_listed_newest_first_with_what_each_is() {
 
     // On the branch without a tag, and not installed yet.
     source.publish(&[&module("2.0.0")]);
-    root.run(&["nothing-of-this-name"]).0.expect(2);
+    root.updates(&["run", "nothing-of-this-name"]).expect(2);
     let first = &listed(&root)[0];
     assert_eq!(first, "2.0.0 - branch");
 }

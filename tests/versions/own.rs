@@ -113,7 +113,9 @@ fn a_held_module_can_not_move_itself_and_a_check_grants_nothing() {
 fn maintenance_does_not_replace_the_code_that_is_about_to_run() {
     let next = asking("2.0.0", "return True").file(
         "maintenance.py",
-        format!("{HEAD}    return {{'success': not checkout_module_version('app', '1.0.0')}}\n"),
+        "from updates.utils.version_control import checkout_module_version\n\n\nclass AppMaintenance:\n    \
+         def __init__(self, config):\n        pass\n\n    def run_maintenance(self):\n        \
+         return {'success': not checkout_module_version('app', '1.0.0')}\n",
     );
     let (root, _source) = world(&next);
     root.run(&[]).0.expect(0);

@@ -24,7 +24,7 @@ pub enum SandboxCommand {
         /// Which module
         module: ModuleName,
         /// What this version asks for, which `updates checkout` would install
-        #[arg(long, value_name = "VERSION")]
+        #[arg(id = "target", long = "for", value_name = "VERSION")]
         version: Option<SchemaVersion>,
         /// Agree without being asked
         #[arg(short, long)]

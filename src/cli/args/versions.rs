@@ -24,6 +24,7 @@ pub struct CheckoutArgs {
     /// Which module
     pub module: ModuleName,
     /// Which version; without it, the last one that ran well
+    #[arg(id = "target", value_name = "VERSION")]
     pub version: Option<SchemaVersion>,
     #[command(flatten)]
     pub source: SourceArgs,

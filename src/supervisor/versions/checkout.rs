@@ -142,12 +142,15 @@ impl Supervisor {
         from: Option<&SchemaVersion>,
     ) -> Result<(), VersionError> {
         let module = candidate.content.name();
-        if catalog.kept(module)?.is_some_and(|kept| kept.by == KeptBy::Hold) {
+        let kept = catalog.kept(module)?;
+        if kept.as_ref().is_some_and(|kept| kept.by == KeptBy::Hold) {
             return Ok(());
         }
         let newest = known.branch.as_ref().map(|branch| &branch.version).or(from);
         if newest.is_some_and(|newest| candidate.version < *newest) {
-            catalog.keep(module, Kept::now(KeptBy::Checkout, Some(candidate.version.clone()), None, None))?;
+            let former = kept.and(from).cloned();
+            let kept = Kept::now(KeptBy::Checkout, Some(candidate.version.clone()), None, None);
+            catalog.keep(module, Kept { former, ..kept })?;
         } else {
             catalog.let_go(module)?;
         }

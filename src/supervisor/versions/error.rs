@@ -77,7 +77,7 @@ pub enum VersionError {
     },
     /// It wants more than a person has agreed to.
     #[error(
-        "{module} {version} asks for more than was granted: {}; to agree: updates sandbox grant {module} --version {version}",
+        "{module} {version} asks for more than was granted: {}; to agree: updates sandbox grant {module} --for {version}",
         asks.join(", ")
     )]
     Ungranted {

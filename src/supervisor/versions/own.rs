@@ -11,6 +11,7 @@ use super::error::VersionError;
 use super::known::{Candidate, Known};
 use crate::catalog::{Catalog, CatalogEntry, Held, SwapError};
 use crate::record::{Change, UpdateRecord};
+use crate::source::Mirror;
 use crate::supervisor::reach::Granter;
 use crate::supervisor::target::Target;
 use crate::supervisor::{Supervisor, modules};
@@ -102,8 +103,9 @@ pub(in crate::supervisor) fn settle_wanted(
 
 fn swap(supervisor: &Supervisor, catalog: &Catalog, ran: &Target, wanted: &Wanted) -> Result<Vec<String>, String> {
     let name = &ran.manifest.name;
-    let known = Known::of(supervisor, catalog, name).map_err(|error| error.to_string())?;
-    let content = known.content(&wanted.tree).ok_or("the mirror does not have it any more")?;
+    let content = Mirror::existing(&supervisor.layout.mirror())
+        .and_then(|mirror| mirror.module_of_tree(name, &wanted.tree))
+        .ok_or("the mirror does not have it any more")?;
     // Held first: else the next run would bring back at once what the module left.
     if wanted.version < ran.manifest.schema_version
         && let Some(tree) = &ran.tree
