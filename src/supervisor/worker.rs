@@ -17,10 +17,10 @@ use super::note::Notes;
 use super::surroundings::Surroundings;
 use super::target::{Target, host};
 use super::verdict::{Host, judge};
-use super::versions::settle_wanted;
+use super::versions::{confirm, settle_wanted};
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, sandbox, undo, volatile};
-use crate::catalog::{CatalogEntry, DocumentError};
+use crate::catalog::CatalogEntry;
 use crate::fs::{Root, create_directory, give};
 use crate::profile::is_dynamic;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
@@ -464,17 +464,6 @@ impl Worker<'_> {
         End::Failed { message, value, rollback: Some(rollback), why }
     }
 
-    fn confirm(&self) -> Result<(), DocumentError> {
-        let (catalog, target) = (self.context.catalog, self.target);
-        let name = &target.manifest.name;
-        // Before what it would go back to is removed. A run whose maintenance failed was no good one.
-        if self.promotes {
-            catalog.note_safe(name, &target.manifest.schema_version, target.tree.as_deref())?;
-        }
-        catalog.confirm(name)?;
-        target.tree.as_deref().map_or(Ok(()), |tree| catalog.unhold_content(name, tree))
-    }
-
     fn keep(&self, writable: &[Writable]) {
         for entry in writable {
             if let Err(error) = entry.tidy() {
@@ -483,7 +472,7 @@ impl Worker<'_> {
         }
         if self.phase == Phase::Main
             && self.target.installed
-            && let Err(error) = self.confirm()
+            && let Err(error) = confirm(self.context.catalog, self.target, self.promotes)
         {
             self.notes.event(Event::Problem(format!("{}: {error}", self.target.manifest.name)));
         }

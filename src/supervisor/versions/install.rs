@@ -4,9 +4,10 @@ use updates_protocol::{Manifest, ModuleName, SchemaVersion};
 
 use super::error::VersionError;
 use super::known::{Candidate, Known};
-use crate::catalog::{Catalog, CatalogEntry, Staged, Swapped};
+use crate::catalog::{Catalog, CatalogEntry, DocumentError, Staged, Swapped};
 use crate::supervisor::Supervisor;
 use crate::supervisor::reach::Granter;
+use crate::supervisor::target::Target;
 
 impl Candidate {
     /// Its manifest, if it can be used here and asks for no more than was granted.
@@ -38,6 +39,18 @@ impl Candidate {
     pub(super) fn install(&self, catalog: &Catalog) -> Result<Swapped, VersionError> {
         Ok(self.stage(catalog)?.commit()?)
     }
+}
+
+/// Says that what ran is good in the place where it is. Where the run went well as a whole, maintenance too, it is the last
+/// safe version from now on.
+pub(in crate::supervisor) fn confirm(catalog: &Catalog, ran: &Target, went_well: bool) -> Result<(), DocumentError> {
+    let name = &ran.manifest.name;
+    // Before what it would go back to is removed.
+    if went_well {
+        catalog.note_safe(name, &ran.manifest.schema_version, ran.tree.as_deref())?;
+    }
+    catalog.confirm(name)?;
+    ran.tree.as_deref().map_or(Ok(()), |tree| catalog.unhold_content(name, tree))
 }
 
 /// Installs the last safe version in the place of `failed`, whose predecessor's folder is gone. Says which that is; `None`

@@ -17,6 +17,6 @@ pub use error::VersionError;
 pub use keep::{LetGo, Until, UntilError};
 pub use list::{ListedVersion, Versions};
 
-pub(super) use install::put_back_safe;
+pub(super) use install::{confirm, put_back_safe};
 pub(super) use known::Known;
 pub(super) use own::{Wanted, grant, settle_wanted, take_back};
