@@ -374,7 +374,9 @@ fn a_held_version_is_held_by_its_content_until_it_is_released() {
         world.catalog.hold(&name("m"), held(&format!("tree{index}"))).unwrap();
     }
     assert_eq!(world.catalog.all_held().unwrap()[&name("m")].len(), 16);
-    assert!(world.catalog.unhold(&name("m")).unwrap() && !world.catalog.unhold(&name("m")).unwrap());
+    world.catalog.unhold_content(&name("m"), "tree39").unwrap();
+    assert_eq!(world.catalog.unhold(&name("m")).unwrap().len(), 15);
+    assert_eq!(world.catalog.unhold(&name("m")).unwrap().len(), 0);
     fs::write(world.root().join("var/lib/updates/catalog/held.json"), "noise").unwrap();
     assert!(world.catalog.held(&name("m"), "a").unwrap_err().to_string().contains("remove it to try them again"));
 }

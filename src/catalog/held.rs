@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use updates_protocol::{MAX_MANIFEST, ModuleName, SchemaVersion};
@@ -12,6 +13,9 @@ use crate::fs::{create_directory, replace_file};
 
 // A repository that goes to and fro between bad versions must not fill the file.
 const MAX_PER_MODULE: usize = 16;
+
+// The run lock keeps other processes out; modules that fail side by side are threads of this one.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// A version that is not installed again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +55,7 @@ impl Catalog {
 
     /// Remembers that this content failed. It is tried again when it changes, or after [`Catalog::unhold`].
     pub fn hold(&self, name: &ModuleName, held: Held) -> Result<(), DocumentError> {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list = self.all_held()?;
         let of_module = list.entry(name.clone()).or_default();
         of_module.retain(|other| other.tree != held.tree);
@@ -60,15 +65,25 @@ impl Catalog {
         self.write_held(&list)
     }
 
-    /// Forgets what is held of a module: by a person's word, or because another version has run well. Says whether there
-    /// was anything.
-    pub fn unhold(&self, name: &ModuleName) -> Result<bool, DocumentError> {
+    /// Forgets what is held of a module, by a person's word, and returns it.
+    pub fn unhold(&self, name: &ModuleName) -> Result<Vec<Held>, DocumentError> {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut list = self.all_held()?;
-        if list.remove(name).is_none() {
-            return Ok(false);
-        }
+        let Some(held) = list.remove(name) else { return Ok(Vec::new()) };
         self.write_held(&list)?;
-        Ok(true)
+        Ok(held)
+    }
+
+    /// Forgets that this content of the module failed: a person wants it all the same, or it has run well since.
+    pub fn unhold_content(&self, name: &ModuleName, tree: &str) -> Result<(), DocumentError> {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.all_held()?;
+        let Some(of_module) = list.get_mut(name).filter(|held| held.iter().any(|held| held.tree == tree)) else {
+            return Ok(());
+        };
+        of_module.retain(|held| held.tree != tree);
+        list.retain(|_, held| !held.is_empty());
+        self.write_held(&list)
     }
 
     fn write_held(&self, list: &List) -> Result<(), DocumentError> {

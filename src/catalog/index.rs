@@ -1,7 +1,8 @@
 //! The global index: what is installed, for people and for modules of the original, which read versions from it.
 //!
-//! Keys that others wrote there, such as the original's `lastSafeVersion`, stay; the file is only written when something
-//! in it changes.
+//! `lastSafeVersion`, beside `packages`, names for each module the version that finished a run well last. What the original
+//! left there, of whatever shape, stays until there is something to say. Keys that others wrote stay; the file is only
+//! written when something in it changes.
 
 use serde_json::{Map, Value, json};
 
@@ -38,6 +39,22 @@ impl Catalog {
         }
         packages.sort_keys();
         index.insert("packages".into(), Value::Object(packages));
+        let safe = self.all_safe()?;
+        if !safe.is_empty() {
+            let mut versions = match index.get("lastSafeVersion") {
+                Some(Value::Object(versions)) => versions.clone(),
+                _ => Map::new(),
+            };
+            for (name, safe) in safe {
+                if modules.iter().any(|module| module.name() == name.as_str()) {
+                    versions.insert(name.to_string(), safe.version.to_string().into());
+                } else {
+                    versions.shift_remove(name.as_str());
+                }
+            }
+            versions.sort_keys();
+            index.insert("lastSafeVersion".into(), Value::Object(versions));
+        }
         if before.as_ref() == Some(&index) {
             return Ok(false);
         }

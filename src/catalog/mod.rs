@@ -8,6 +8,8 @@
 //! - `modules/.x.staged`: a new version while it is made; what the swap took out, until it is renamed.
 //! - `modules/.x.previous`: the version that ran well last, until the new one has.
 //! - `catalog/grants/x.json`: what it was granted; see `grant`.
+//! - `catalog/safe/x.json`: the version that ran well last, and its content; see `safe`.
+//! - `catalog/held.json`, `catalog/kept.json`: versions that failed, and modules that a person keeps at theirs.
 //! - `catalog/modules/x.json`: the record, which says by inode what each of these folders is; see `record`.
 
 mod decide;
@@ -16,10 +18,12 @@ mod grant;
 mod held;
 mod index;
 mod installed;
+mod kept;
 mod merge;
 mod patch;
 mod place;
 mod record;
+mod safe;
 mod secrets;
 mod settings;
 mod stage;
@@ -32,8 +36,10 @@ pub use document::DocumentError;
 pub use grant::{Grant, GrantedBy};
 pub use held::Held;
 pub use installed::{Broken, CatalogEntry, Installed};
+pub use kept::{Kept, KeptBy};
 pub use merge::{Merged, merge};
 pub use patch::apply_patch;
+pub use safe::Safe;
 pub use secrets::without_passwords;
 pub use settings::SettingsError;
 pub use stage::{StageError, Staged};

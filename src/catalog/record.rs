@@ -33,6 +33,8 @@ pub(super) enum LastGood {
     Installed,
     /// To not being there: it was not installed before.
     Absent,
+    /// To a version whose folder is gone: only the source still has it.
+    Lost,
     /// To the folder with this inode.
     Folder(u64),
 }
@@ -114,8 +116,9 @@ pub(super) fn settle(record: Option<Record>, seen: Seen) -> Settlement {
             let keep_staged = seen.staged == Some(good);
             if !keep_staged && seen.previous != Some(good) {
                 return Settlement {
-                    record: Record::only(vec![entry], LastGood::Installed),
-                    note: Some(format!("the version before {version} is gone; {version} can't be taken back")),
+                    // It has not run well for that, and what has may be had from the source.
+                    record: Record::only(vec![entry], LastGood::Lost),
+                    note: Some(format!("the folder of the version before {version} is gone")),
                     ..remove_all
                 };
             }

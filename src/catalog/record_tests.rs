@@ -101,9 +101,20 @@ fn a_folder_that_vanished_during_an_open_update_is_put_back() {
 }
 
 #[test]
+fn a_version_whose_predecessor_is_gone_has_not_run_well_for_that() {
+    let open = record(&[OLD, NEW], LastGood::Folder(OLD));
+    let lost = (seen(NEW, 0, 0), record(&[NEW], LastGood::Lost));
+    assert_eq!(after(open, seen(NEW, 0, 0)), lost);
+    // The version that comes in its stead, cut before and behind the exchange.
+    let cut = record(&[NEW, NEWER], LastGood::Lost);
+    assert_eq!(after(cut.clone(), seen(NEW, NEWER, 0)), lost);
+    assert_eq!(after(cut, seen(NEWER, NEW, 0)), (seen(NEWER, 0, 0), record(&[NEWER], LastGood::Lost)));
+}
+
+#[test]
 fn in_every_state_the_module_stays_the_record_knows_it_and_settling_again_changes_nothing() {
     let inodes = [0, OLD, NEW, NEWER, 9];
-    let goods = [LastGood::Installed, LastGood::Absent, LastGood::Folder(OLD), LastGood::Folder(9)];
+    let goods = [LastGood::Installed, LastGood::Absent, LastGood::Lost, LastGood::Folder(OLD), LastGood::Folder(9)];
     let entries: [&[u64]; 4] = [&[NEW], &[OLD, NEW], &[OLD, NEW, NEWER], &[]];
     for installed in inodes {
         for staged in inodes {

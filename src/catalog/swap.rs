@@ -71,6 +71,8 @@ pub enum Reverted {
     Previous(Option<SchemaVersion>),
     /// The module was new and is gone again.
     Removed,
+    /// The folder of the version before is gone: what is installed stays until a version is staged in its stead.
+    Lost,
     /// There was nothing to take back: what is installed has run well before.
     Nothing,
 }
@@ -114,6 +116,7 @@ impl Catalog {
         let folder = self.layout.module(name);
         let reverted = match record.last_good {
             LastGood::Installed => return Ok(Reverted::Nothing),
+            LastGood::Lost => return Ok(Reverted::Lost),
             LastGood::Absent => {
                 rename_new(&folder, &self.staged(name)).map_err(|error| SwapError::refused(name, error))?;
                 Reverted::Removed
@@ -151,7 +154,10 @@ impl Catalog {
         }
         let index = self.layout.global_index();
         let beside_index = index.parent().map(Path::to_owned);
-        for folder in [self.records(), self.layout.catalog(), self.settings_folder()].into_iter().chain(beside_index) {
+        for folder in [self.records(), self.safe_folder(), self.layout.catalog(), self.settings_folder()]
+            .into_iter()
+            .chain(beside_index)
+        {
             for file in list(&folder)? {
                 // The names of crate::fs::replace_file, which no document here has.
                 if file.starts_with(".updates-") {

@@ -9,7 +9,7 @@ use updates::fs::PathError;
 use updates::history::HistoryError;
 use updates::record::ExitStatus;
 use updates::state::StateError;
-use updates::supervisor::{BackupError, LearnError, RunError};
+use updates::supervisor::{BackupError, LearnError, ReleaseError, RunError, VersionError};
 
 use super::installation::NotInstalled;
 
@@ -39,6 +39,12 @@ pub enum CliError {
     /// Something about backups could not be done.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// Something about a version could not be done.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// A version was not released.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     /// A slot can't be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -82,6 +88,8 @@ impl CliError {
             | CliError::NotRoot(_) => ExitStatus::Usage,
             CliError::Run(error) | CliError::Learn(LearnError::Run(error)) => error.status(),
             CliError::Backup(error) => error.status(),
+            CliError::Version(error) => error.status(),
+            CliError::Release(error) => error.status(),
             CliError::Settings(SettingsError::UnknownModule { .. } | SettingsError::UnknownComponent { .. }) => {
                 ExitStatus::Usage
             }

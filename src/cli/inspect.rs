@@ -1,7 +1,9 @@
 //! `list`, `status`, `show`, `history` and `logs`: what is installed and what is remembered. Nothing here writes.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
-use updates::catalog::{Broken, Catalog, CatalogEntry, Installed, without_passwords};
+use updates::catalog::{Broken, Catalog, CatalogEntry, Installed, Kept, without_passwords};
 use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
 use updates::profile::Profiles;
 use updates::record::{ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord};
@@ -18,8 +20,16 @@ use super::{Session, installation};
 pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let (installed, broken) = read_catalog(session)?;
     let profiles = profiles(session)?;
+    let kept = Catalog::open(&session.layout).all_kept()?;
+    let shown = |module: &Installed| {
+        let mut json = module_json(module, &profiles);
+        if let Some(kept) = kept.get(&module.name) {
+            json["kept"] = json!(kept);
+        }
+        json
+    };
     let json = json!({
-        "modules": installed.iter().map(|module| module_json(module, &profiles)).collect::<Vec<_>>(),
+        "modules": installed.iter().map(shown).collect::<Vec<_>>(),
         "unusable": broken.iter().map(|b| json!({"module": b.name, "problem": b.problem})).collect::<Vec<_>>(),
     });
     session.print(&json, || {
@@ -31,6 +41,7 @@ pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
             vec![["MODULE", "VERSION", "ENABLED", "PRIORITY", "PROFILE", "DESCRIPTION"].map(str::to_owned).to_vec()];
         rows.extend(installed.iter().map(|module| row(module, &painter)));
         let mut text = table(&rows);
+        text.push_str(&kept_lines(&kept, &painter));
         for broken in &broken {
             let name = painter.paint(Tone::Bad, &printable(&broken.name));
             text.push_str(&format!("{name}: {}\n", printable(&broken.problem)));
@@ -38,6 +49,18 @@ pub fn list(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         text
     })?;
     Ok(ExitStatus::Success)
+}
+
+/// A line for each module that a person keeps at its version.
+fn kept_lines(kept: &BTreeMap<ModuleName, Kept>, painter: &Painter) -> String {
+    let line = |(module, kept): (&ModuleName, &Kept)| {
+        let name = painter.paint(Tone::Warn, module.as_str());
+        format!(
+            "{name}: stays at its version: {}; to let it go: updates unhold {module}\n",
+            printable(&kept.to_string())
+        )
+    };
+    kept.iter().map(line).collect()
 }
 
 /// The installed modules: those that can be used, and the others.
@@ -121,9 +144,10 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     };
     let modules = last.iter().flat_map(|record| &record.modules);
     let settled: Vec<_> = modules.filter(|module| is_over(module)).map(|module| module.module.as_str()).collect();
-    let held = Catalog::open(&session.layout).all_held()?;
+    let catalog = Catalog::open(&session.layout);
+    let (held, kept) = (catalog.all_held()?, catalog.all_kept()?);
     let (installed, broken) = read_catalog(session)?;
-    let json = json!({
+    let mut json = json!({
         "last_run": last,
         "interrupted": in_flight.iter().map(|row| &row.module).collect::<Vec<_>>(),
         "settled_since": settled,
@@ -131,6 +155,9 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         "installed": installed.len(),
         "unusable": broken.iter().map(|b| json!({"module": b.name, "problem": b.problem})).collect::<Vec<_>>(),
     });
+    if !kept.is_empty() {
+        json["kept"] = json!(kept);
+    }
     session.print(&json, || {
         let painter = session.painter();
         let mut text = match &last {
@@ -157,6 +184,7 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
             let reason = first_line(&held.reason, 200);
             text.push_str(&format!("{name}: {} is held until a newer version comes: {reason}\n", held.version));
         }
+        text.push_str(&kept_lines(&kept, &painter));
         for broken in &broken {
             let name = painter.paint(Tone::Bad, &printable(&broken.name));
             text.push_str(&format!("{name}: {}\n", printable(&broken.problem)));

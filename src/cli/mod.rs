@@ -91,7 +91,7 @@ fn dispatch(cli: &Cli, journal: Option<Arc<Journal>>) -> Result<ExitStatus, CliE
         Command::Backup(command) => backup::backup(&session, cancel, command),
         Command::Rollback { module, restore } => backup::rollback(&session, cancel, module, restore),
         Command::Sandbox(command) => sandbox::sandbox(&session, cancel, command),
-        Command::Versions { module } => versions::versions(&session, cancel, module),
+        Command::Versions(arguments) => versions::versions(&session, cancel, arguments),
         Command::Checkout(arguments) => versions::checkout(&session, cancel, arguments),
         Command::Hold(arguments) => versions::hold(&session, cancel, arguments),
         Command::Unhold(arguments) => versions::unhold(&session, cancel, arguments),

@@ -179,6 +179,9 @@ fn updated(update: &UpdateRecord) -> Vec<Told> {
         Change::Updated => (Priority::Notice, format!("{from} -> {to}")),
         Change::Older => (Priority::Info, format!("the source has {to}, older than {from}; kept")),
         Change::Disabled => (Priority::Info, format!("{to} is in the source, but it is disabled; kept")),
+        Change::Held if update.by_person => {
+            (Priority::Info, format!("{to} is in the source, but {from} stays: {notes}"))
+        }
         Change::Held => (Priority::Warning, format!("{to} failed before and is held")),
         Change::Waiting => (Priority::Warning, format!("{to} asks for more than was granted, and waits")),
         Change::Invalid | Change::Failed => (Priority::Error, notes.clone()),

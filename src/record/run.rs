@@ -142,6 +142,9 @@ pub struct UpdateRecord {
     /// Why it was skipped, or which local values won over changed shipped ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether it is held because a person wants the installed version to stay, and not because it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_person: bool,
 }
 
 /// What was done to a module's code.
@@ -156,7 +159,7 @@ pub enum Change {
     Older,
     /// It is disabled locally; its code stays as it is.
     Disabled,
-    /// This version failed before and is held.
+    /// This version failed before and is held, or a person keeps the module at its version.
     Held,
     /// It asks for more than was granted, which the notes list; the installed version stays until a person agrees.
     Waiting,

@@ -44,6 +44,13 @@ impl Mirror {
         Ok(Self { path: path.to_owned(), repository, suspect })
     }
 
+    /// Opens the mirror at `path` to look into it, as it is; `None` where there is none, or none that can be opened.
+    pub fn existing(path: &Path) -> Option<Self> {
+        options::start();
+        let repository = open(path).ok()?;
+        Some(Self { path: path.to_owned(), repository, suspect: path.join(SUSPECT).exists() })
+    }
+
     /// Makes a scratch mirror at `path` that borrows the objects of the mirror at `from` (gitrepository-layout(5),
     /// `objects/info/alternates`), so that a fetch takes only what is missing and leaves `from` as it is.
     pub fn borrowing(path: &Path, from: &Path) -> Result<Self, FetchError> {
@@ -62,6 +69,11 @@ impl Mirror {
             return Ok(Self { path: path.to_owned(), repository, suspect: false });
         }
         Ok(Self { path: path.to_owned(), repository, suspect: false })
+    }
+
+    /// The revision of this commit, as 40 hexadecimal digits, if the mirror has it.
+    pub fn revision(&self, commit: &str) -> Option<Revision> {
+        Revision::read(&self.path, &self.repository, git2::Oid::from_str(commit).ok()?).ok()
     }
 
     /// Where the mirror is.

@@ -1,8 +1,8 @@
 //! The source: a git repository of modules, mirrored without a work tree and read from the object store.
 //!
 //! A [`Mirror`] is fetched into; a [`Revision`] and a [`SourceModule`] are plain values that may cross threads. Nothing
-//! of the repository is executed: no hook, filter or credential program. Tags are mirrored beside the branch; reading
-//! versions out of them belongs in a file of its own here.
+//! of the repository is executed: no hook, filter or credential program. Tags are mirrored beside the branch; a
+//! [`VersionTag`] is a version of a module that one of them names.
 
 mod address;
 mod error;
@@ -13,6 +13,7 @@ mod mirror;
 mod options;
 mod probe;
 mod revision;
+mod tags;
 mod trust;
 mod verify;
 
@@ -23,4 +24,5 @@ pub use fetch::{Fetched, MAX_TRANSFER, Transfer};
 pub use mirror::Mirror;
 pub use probe::probe;
 pub use revision::{RejectedFolder, Revision, SourceModule};
+pub use tags::{RejectedTag, TagName, VersionTag, VersionTags};
 pub use trust::{Distrust, Trust};

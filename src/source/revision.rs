@@ -60,6 +60,18 @@ impl Revision {
         self.commit.to_string()
     }
 
+    /// The commit's id, as git has it.
+    pub fn commit(&self) -> Oid {
+        self.commit
+    }
+
+    /// One module of it, or what is wrong with that: begins with a verb.
+    pub fn module_named(&self, name: &ModuleName) -> Result<SourceModule, String> {
+        let unreadable = |error: git2::Error| format!("can't be read: {}", error.message());
+        let repository = mirror::open(&self.mirror).map_err(unreadable)?;
+        module_of_commit(&self.mirror, &repository, self.commit, name)
+    }
+
     /// The commit's id, shortened for people.
     pub fn short(&self) -> String {
         self.id().chars().take(12).collect()
@@ -170,6 +182,41 @@ pub(super) fn damaged(mirror: &Path, error: &git2::Error) -> SourceError {
     match super::mirror::suspect(mirror) {
         Ok(()) => SourceError::Damaged { mirror: mirror.display().to_string(), reason: error.message().to_owned() },
         Err(error) => SourceError::Path(error),
+    }
+}
+
+/// The module `name` of one commit, or what is wrong with it.
+pub(super) fn module_of_commit(
+    mirror: &Path,
+    repository: &Repository,
+    commit: Oid,
+    name: &ModuleName,
+) -> Result<SourceModule, String> {
+    let unreadable = |error: git2::Error| format!("points to a commit that can't be read: {}", error.message());
+    let root = repository.find_commit(commit).and_then(|commit| commit.tree()).map_err(unreadable)?;
+    let none = || format!("points to a commit without the module {name}");
+    let folder = root.get_name_bytes(b"modules").filter(|entry| entry.kind() == Some(ObjectType::Tree));
+    let folder = repository.find_tree(folder.ok_or_else(none)?.id()).map_err(unreadable)?;
+    let same = |entry: &TreeEntry<'_>| entry.name_bytes().eq_ignore_ascii_case(name.as_str().as_bytes());
+    let is_tree = |entry: &TreeEntry<'_>| entry.kind() == Some(ObjectType::Tree);
+    if folder.iter().filter(|entry| is_tree(entry) && same(entry)).count() > 1 {
+        return Err(format!("points to a commit with modules that differ from {name} only in case"));
+    }
+    let entry = folder.get_name_bytes(name.as_str().as_bytes()).filter(is_tree).ok_or_else(none)?;
+    module_of_tree(mirror, repository, entry.id(), name)
+}
+
+/// The module `name` whose folder is `tree`, or what is wrong with it.
+pub(super) fn module_of_tree(
+    mirror: &Path,
+    repository: &Repository,
+    tree: Oid,
+    name: &ModuleName,
+) -> Result<SourceModule, String> {
+    match index(repository, tree) {
+        Ok(Ok(index)) => Ok(SourceModule { mirror: mirror.to_owned(), tree, name: name.clone(), index }),
+        Ok(Err(problem)) => Err(format!("points to a module whose index.json {problem}")),
+        Err(error) => Err(format!("points to a module that can't be read: {}", error.message())),
     }
 }
 

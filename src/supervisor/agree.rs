@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use updates_protocol::{Manifest, ModuleName};
+use updates_protocol::{Manifest, ModuleName, SchemaVersion};
 
 use super::error::RunError;
 use super::reach::{Granter, ReachError};
+use super::versions::{Known, VersionError};
 use super::{Supervisor, modules, sync};
 use crate::catalog::{Catalog, CatalogEntry, Decision, Grant, GrantedBy, Installed, compare};
 use crate::config::Layout;
@@ -44,13 +45,31 @@ pub fn holding(layout: &Layout, profiles: &Profiles, module: &Installed) -> Resu
 }
 
 impl Supervisor {
-    /// What `module` asks for and was not granted: as it is installed, and as the source had it at the last sync.
-    pub fn asks(&self, module: &ModuleName) -> Result<Vec<Ask>, RunError> {
+    /// What `module` asks for and was not granted: as it is installed, and as the source had it at the last sync. With
+    /// `version`, what that one asks for, which is found as a checkout finds it.
+    pub fn asks(&self, module: &ModuleName, version: Option<&SchemaVersion>) -> Result<Vec<Ask>, VersionError> {
         let catalog = Catalog::open(&self.layout);
         let profiles = modules::profiles(self);
         let granter = Granter { catalog: &catalog, profiles: &profiles, check: true };
         let entry = catalog.module(module).ok_or(RunError::UnknownModule { name: module.clone(), nearest: None })?;
         let mut asks = Vec::new();
+        let judged = |manifest: &Manifest| -> Result<Ask, ReachError> {
+            let more = granter.newly_asked(Some(&entry), manifest)?;
+            // With the local settings, as it was judged: what they cover was not shown.
+            let grant = Grant::of(&catalog.effective(module, &manifest.raw)?.raw, GrantedBy::Person);
+            Ok(Ask { version: grant.version.clone(), installed: false, more, grant })
+        };
+        if let Some(version) = version {
+            let known = Known::of(self, &catalog, module)?;
+            let found = known.find(version).ok_or_else(|| known.unknown(version))?;
+            let (manifest, _) = Manifest::parse(found.content.index(), module).map_err(|error| {
+                let (module, version) = (module.clone(), version.clone());
+                VersionError::Unusable { module, version, problem: format!("index.json: {error}") }
+            })?;
+            asks.push(judged(&manifest)?);
+            asks.retain(|ask| !ask.more.is_empty());
+            return Ok(asks);
+        }
         if let CatalogEntry::Installed(installed) = &entry {
             let more = granter.asked_by(installed)?;
             let grant = Grant::of(&installed.manifest.raw, GrantedBy::Person);
@@ -60,11 +79,7 @@ impl Supervisor {
             && let Ok((manifest, _)) = Manifest::parse(found.index(), module)
             && matches!(compare(Some(&entry), &manifest), Decision::Update { .. })
         {
-            let more = granter.newly_asked(Some(&entry), &manifest)?;
-            // With the local settings, as it was judged: what they cover was not shown.
-            let grant =
-                Grant::of(&catalog.effective(module, &manifest.raw).map_err(ReachError::from)?.raw, GrantedBy::Person);
-            asks.push(Ask { version: grant.version.clone(), installed: false, more, grant });
+            asks.push(judged(&manifest)?);
         }
         asks.retain(|ask| !ask.more.is_empty());
         Ok(asks)

@@ -65,7 +65,7 @@ pub(super) fn run(context: &RunContext<'_>, scene: &Scene<'_>, notes: &Notes) ->
     let plan = context.trace.then(|| invocation.sandbox.clone());
     let mut calls = Vec::new();
     let writable = scene.writable.iter().map(|entry| entry.path.clone());
-    let grants = match Grants::new(context.supervisor, target, writable, scene.journal, context.check) {
+    let grants = match Grants::new(context.supervisor, target, writable, scene.journal, scene.phase, context.check) {
         Ok(grants) => grants,
         Err(error) => return not_started(scene, "plan", error.to_string(), &account),
     };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use updates_protocol::ModuleName;
 
+use super::versions::Wanted;
 use crate::config::Layout;
 use crate::history::InFlight;
 use crate::state::Backup;
@@ -23,6 +24,9 @@ pub(super) struct WayBack {
     /// Slots of its own that it has changed in this run, in the order of the first change to each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) slots: Vec<OwnSlot>,
+    /// The version that the module asked to be put at when it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) checkout: Option<Wanted>,
     /// What a person is restoring; nothing else counts then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) restore: Option<PersonsRestore>,
@@ -125,6 +129,7 @@ mod tests {
         let way_back = WayBack {
             checkpoint: Some(place("/var/lib/updates/in-flight/main")),
             slots: vec![OwnSlot { store: "/var/backups/a".into(), slot: "a".parse().unwrap(), existed: true }],
+            checkout: Some(Wanted { version: "1.0.0".parse().unwrap(), tree: "t".into() }),
             restore: Some(PersonsRestore { from: place("/var/backups/updates"), forced_service_start: true }),
         };
         assert_eq!(WayBack::of_payload(&way_back.payload()).unwrap(), way_back);

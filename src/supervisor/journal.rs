@@ -1,5 +1,5 @@
-//! What is noted of a module while it runs, durably and before it is done: each slot of its own that it changes. Beside
-//! it, which of its units can be taken back.
+//! What is noted of a module while it runs, durably and before it is done: each slot of its own that it changes, and the
+//! version that it wants to be at. Beside it, which of its units can be taken back.
 
 use std::cell::RefCell;
 
@@ -8,6 +8,7 @@ use updates_protocol::{ModuleName, UnitName};
 use super::in_flight::{self, OwnSlot, WayBack};
 use super::note::Notes;
 use super::surroundings::Surroundings;
+use super::versions::Wanted;
 use crate::config::Layout;
 use crate::state::{Backup, Store};
 
@@ -40,6 +41,25 @@ impl<'a> Journal<'a> {
     /// The way back as it is noted now.
     pub(super) fn way_back(&self) -> WayBack {
         self.noted.borrow().clone()
+    }
+
+    /// Whether there is a checkpoint to go back to.
+    pub(super) fn has_checkpoint(&self) -> bool {
+        self.noted.borrow().checkpoint.is_some()
+    }
+
+    /// Notes the version that the module is put at when it is settled; the last word counts, and `None` means to stay.
+    pub(super) fn will_check_out(&self, wanted: Option<Wanted>) -> Result<(), String> {
+        let mut way_back = self.way_back();
+        if way_back.checkout == wanted {
+            return Ok(());
+        }
+        way_back.checkout = wanted;
+        self.notes
+            .remember(self.module, way_back.payload())
+            .map_err(|reason| format!("the version stays, since the wish can't be written down: {reason}"))?;
+        self.noted.replace(way_back);
+        Ok(())
     }
 
     /// Whether the checkpoint says what a unit was like.

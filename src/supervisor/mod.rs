@@ -25,6 +25,7 @@ mod note;
 mod one;
 mod reach;
 mod recover;
+mod release;
 mod replace;
 mod requests;
 mod rot;
@@ -38,6 +39,7 @@ mod sync;
 mod target;
 mod undo;
 mod verdict;
+mod versions;
 mod view;
 mod volatile;
 mod worker;
@@ -59,6 +61,8 @@ pub use learn::{Configuration, LearnError, LearnOptions, Learned, Refused, Sandb
 pub use lock::{LockError, RunLock};
 pub use one::{OneModule, OneOptions};
 pub use reach::ReachError;
+pub use release::{ReleaseError, ReleaseOptions, Released};
 pub use run::RunOptions;
+pub use versions::{CheckedOut, CheckoutOptions, LetGo, ListedVersion, Until, UntilError, VersionError, Versions};
 
 use context::RunContext;

@@ -105,7 +105,7 @@ fn granted(
     Ok(Target { effective_index, ungranted, ..target(module, reach.profile) })
 }
 
-fn target(module: Installed, profile: Profile) -> Target {
+pub(super) fn target(module: Installed, profile: Profile) -> Target {
     Target {
         inside: Layout::module_inside(&module.name),
         manifest: module.manifest,

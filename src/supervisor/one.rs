@@ -13,7 +13,7 @@ use super::dispatcher::Dispatcher;
 use super::error::RunError;
 use super::event::{Event, Observer};
 use super::lock::RunLock;
-use super::run::{new_run_id, status};
+use super::run::{new_run_id, publish, status};
 use super::{RunContext, Supervisor, modules, recover};
 use crate::catalog::Catalog;
 use crate::history::History;
@@ -89,6 +89,9 @@ impl Supervisor {
         run_all(&context, &targets, &[], 1, dispatcher);
         if let Some((_, checkpoints)) = held {
             recover::sweep(self, checkpoints, dispatcher);
+            if matches!(options.module, OneModule::Installed(_)) {
+                publish(&catalog, dispatcher);
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::in_flight::WayBack;
 use super::lock::RunLock;
 use super::stores::stores;
 use super::surroundings::Surroundings;
+use super::versions::take_back;
 use super::{Supervisor, forgotten, undo};
 use crate::catalog::Catalog;
 use crate::history::History;
@@ -81,7 +82,7 @@ pub(super) fn settle(
             }
         }
         let rollback = match WayBack::of_payload(&row.payload) {
-            Ok(way_back) => put_back(supervisor, checkpoints, &module, &way_back),
+            Ok(way_back) => put_back(supervisor, catalog, checkpoints, &module, &way_back),
             Err(error) => {
                 let way_out = undo::way_out(&module);
                 undo::nothing(&module, Some(format!("what was noted of it can't be read: {error}; {way_out}")))
@@ -113,6 +114,7 @@ pub(super) fn settle(
 
 fn put_back(
     supervisor: &Supervisor,
+    catalog: &Catalog,
     checkpoints: &Checkpoints,
     module: &ModuleName,
     way_back: &WayBack,
@@ -121,7 +123,19 @@ fn put_back(
     let place = way_back.restore.as_ref().map(|restore| &restore.from).or(way_back.checkpoint.as_ref());
     match (checkpoints.find(module, place), &way_back.restore) {
         (Ok(backup), Some(restore)) => undo::restore(&surroundings, module, &backup, restore.forced_service_start),
-        (Ok(backup), None) => undo::everything(&surroundings, module, &backup, checkpoints, &way_back.slots),
+        (Ok(backup), None) => {
+            let mut record = undo::everything(&surroundings, module, &backup, checkpoints, &way_back.slots);
+            if let Some(wanted) = way_back.checkout.as_ref().filter(|_| record.complete) {
+                match take_back(catalog, module, wanted) {
+                    Ok(code) => record.code = code,
+                    Err(error) => {
+                        record.complete = false;
+                        record.error = Some(format!("its former code is not back: {error}; {}", undo::way_out(module)));
+                    }
+                }
+            }
+            record
+        }
         (Err(error), _) => undo::nothing(module, Some(format!("{error}; {}", undo::way_out(module)))),
     }
 }

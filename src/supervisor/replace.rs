@@ -83,6 +83,7 @@ fn decide(granter: Granter<'_>, module: &SourceModule, manifest: &Manifest) -> O
         from: None,
         to: Some(manifest.schema_version.to_string()),
         notes: Vec::new(),
+        by_person: false,
     };
     match compare(installed.as_ref(), manifest) {
         Decision::Same => return None,
@@ -109,6 +110,16 @@ fn decide(granter: Granter<'_>, module: &SourceModule, manifest: &Manifest) -> O
             return record.from.is_some().then_some(record);
         }
         Decision::Invalid(problem) => return Some(invalid(name.as_str(), problem)),
+    }
+    match catalog.kept(name) {
+        Ok(Some(kept)) if record.change == Change::Updated => {
+            record.change = Change::Held;
+            record.by_person = true;
+            record.notes.push(kept.to_string());
+            return Some(record);
+        }
+        Ok(_) => {}
+        Err(error) => return Some(invalid(name.as_str(), error.to_string())),
     }
     match catalog.held(name, &module.tree()) {
         Ok(None) => {}
@@ -152,5 +163,12 @@ fn unusable(module: &SourceModule, error: &dyn std::error::Error) -> UpdateRecor
 }
 
 fn invalid(module: &str, problem: String) -> UpdateRecord {
-    UpdateRecord { module: module.to_owned(), change: Change::Invalid, from: None, to: None, notes: vec![problem] }
+    UpdateRecord {
+        module: module.to_owned(),
+        change: Change::Invalid,
+        from: None,
+        to: None,
+        notes: vec![problem],
+        by_person: false,
+    }
 }

@@ -105,13 +105,7 @@ impl Supervisor {
             let held = recover::held(dispatcher);
             rot::look(self, &checkpoints, |module| held.contains(module), dispatcher);
         }
-        let published = catalog
-            .installed()
-            .map_err(|error| error.to_string())
-            .and_then(|modules| catalog.publish_index(&modules).map_err(|error| error.to_string()));
-        if let Err(error) = published {
-            dispatcher.event(Event::Problem(error));
-        }
+        publish(&catalog, dispatcher);
         Ok(())
     }
 
@@ -121,6 +115,17 @@ impl Supervisor {
         create_directory(state.parent().unwrap_or(&state), 0o755)?;
         create_directory(&state, 0o700)?;
         Ok(lock)
+    }
+}
+
+/// Writes the global index as it has to be now.
+pub(super) fn publish(catalog: &Catalog, dispatcher: &mut Dispatcher<'_>) {
+    let published = catalog
+        .installed()
+        .map_err(|error| error.to_string())
+        .and_then(|modules| catalog.publish_index(&modules).map_err(|error| error.to_string()));
+    if let Err(error) = published {
+        dispatcher.event(Event::Problem(error));
     }
 }
 

@@ -49,6 +49,19 @@ pub(super) fn last_seen(supervisor: &Supervisor, module: &ModuleName) -> Option<
     revision.modules().ok()?.into_iter().flatten().find(|found| found.name() == module)
 }
 
+/// Fetches into the mirror and says nothing else. `None` when there is no source to ask.
+pub(super) fn refresh(supervisor: &Supervisor) -> Option<Result<(), FetchError>> {
+    let config = config_of(supervisor)?;
+    let mirror = Mirror::open_or_create(&supervisor.layout.mirror());
+    Some(mirror.and_then(|mirror| fetch_until_cancelled(mirror, config, &supervisor.cancel)).map(drop))
+}
+
+/// How the source is asked; `None` without one, or where its address is wrong.
+pub(super) fn config_of(supervisor: &Supervisor) -> Option<SourceConfig> {
+    let url = SourceUrl::new(supervisor.config.source.url.as_deref()?).ok()?;
+    Some(config(supervisor, url))
+}
+
 pub(super) fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
     let settings = &supervisor.config.source;
     SourceConfig {

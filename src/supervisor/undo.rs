@@ -8,6 +8,7 @@ use super::checkpoints::Checkpoints;
 use super::in_flight::OwnSlot;
 use super::surroundings::Surroundings;
 use super::target::Target;
+use super::versions::put_back_safe;
 use crate::catalog::{Held, Reverted};
 use crate::record::RollbackRecord;
 use crate::state::{Backup, RestoreError, Restored};
@@ -82,10 +83,17 @@ pub(super) fn nothing(module: &ModuleName, error: Option<String>) -> RollbackRec
 }
 
 /// Puts the version before back in the place of one that has not proved itself. A version that ran well once is left
-/// alone: it is not its code that is new. With `hold` the version is not installed again until it changes.
-pub(super) fn code(context: &RunContext<'_>, target: &Target, hold: bool, reason: &str, record: &mut RollbackRecord) {
+/// alone: it is not its code that is new. With `hold` the version is not installed again until it changes. Where the folder
+/// of the version before is gone, the last safe version comes from the mirror. Returns what a person should know.
+pub(super) fn code(
+    context: &RunContext<'_>,
+    target: &Target,
+    hold: bool,
+    reason: &str,
+    record: &mut RollbackRecord,
+) -> Option<String> {
     if !target.unconfirmed {
-        return;
+        return None;
     }
     let name = &target.manifest.name;
     let held = Held {
@@ -100,9 +108,21 @@ pub(super) fn code(context: &RunContext<'_>, target: &Target, hold: bool, reason
     match done {
         Ok(Reverted::Nothing) => {}
         Ok(Reverted::Previous(_) | Reverted::Removed) => record.code = true,
+        Ok(Reverted::Lost) => {
+            let gone = "the folder of the version before is gone";
+            return match put_back_safe(context.supervisor, context.catalog, name, target.tree.as_deref()) {
+                Ok(Some(version)) => {
+                    record.code = true;
+                    Some(format!("{gone}; {version}, which ran well last, was installed from the mirror"))
+                }
+                Ok(None) => None,
+                Err(error) => Some(format!("{gone}, and its code stays as it is: {error}")),
+            };
+        }
         Err(error) => {
             record.complete = false;
             record.error = Some(format!("the module's former code is not back: {error}"));
         }
     }
+    None
 }

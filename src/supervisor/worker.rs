@@ -17,6 +17,7 @@ use super::note::Notes;
 use super::surroundings::Surroundings;
 use super::target::{Target, host};
 use super::verdict::{Host, judge};
+use super::versions::{confirm, settle_wanted};
 use super::writable::{self, Entry as Writable};
 use super::{RunContext, sandbox, undo, volatile};
 use crate::catalog::CatalogEntry;
@@ -207,13 +208,28 @@ impl Worker<'_> {
             End::Kept { .. } => {
                 self.keep(writable);
                 self.promote(checkpoint);
+                self.check_out(journal);
                 self.settle_kept(journal);
             }
             // A rollback that failed stays on the list: the next start tries again.
             End::Failed { rollback: Some(rollback), .. } if !rollback.complete => {}
-            End::Failed { .. } => self.notes.settled(name),
+            End::Failed { why, .. } => {
+                if *why != Why::Interrupted {
+                    self.check_out(journal);
+                }
+                self.notes.settled(name);
+            }
         }
         end
+    }
+
+    /// Puts the module at the version that it asked for. Before the row goes: killed in between, that takes it back.
+    fn check_out(&self, journal: &Journal<'_>) {
+        let Some(wanted) = journal.way_back().checkout else { return };
+        let update = settle_wanted(self.context.supervisor, self.context.catalog, self.target, &wanted);
+        if let Some(update) = update {
+            self.notes.event(Event::Update(update));
+        }
     }
 
     /// Before the row goes: killed in between, the row still names its checkpoint, wherever it stands then.
@@ -440,7 +456,10 @@ impl Worker<'_> {
             Err(reason) => undo::nothing(name, Some(reason)),
         };
         if rollback.complete && self.target.installed && why != Why::Interrupted {
-            undo::code(self.context, self.target, why == Why::Module, &message, &mut rollback);
+            let note = undo::code(self.context, self.target, why == Why::Module, &message, &mut rollback);
+            if let Some(text) = note {
+                self.notes.event(Event::Warning { module: name.clone(), text });
+            }
         }
         End::Failed { message, value, rollback: Some(rollback), why }
     }
@@ -453,7 +472,7 @@ impl Worker<'_> {
         }
         if self.phase == Phase::Main
             && self.target.installed
-            && let Err(error) = self.context.catalog.confirm(&self.target.manifest.name)
+            && let Err(error) = confirm(self.context.catalog, self.target, self.promotes)
         {
             self.notes.event(Event::Problem(format!("{}: {error}", self.target.manifest.name)));
         }

@@ -43,6 +43,13 @@ impl FromStr for SchemaVersion {
     }
 }
 
+impl SchemaVersion {
+    /// What follows a `+`, without it; empty where there is none. It has no part in which version is newer.
+    pub fn build(&self) -> &str {
+        self.parsed.build.as_str()
+    }
+}
+
 impl TryFrom<String> for SchemaVersion {
     type Error = VersionError;
 

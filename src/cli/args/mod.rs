@@ -14,7 +14,7 @@ use updates_protocol::ModuleName;
 pub use backup::{BackupCommand, RestoreArgs, SlotArgs};
 pub use program::SelfCommand;
 pub use sandbox::{LearnArgs, SandboxCommand};
-pub use versions::{CheckoutArgs, HoldArgs, ReleaseArgs, UnholdArgs};
+pub use versions::{CheckoutArgs, HoldArgs, ReleaseArgs, UnholdArgs, VersionsArgs};
 
 /// Keeps this server current, and takes back what an update broke.
 #[derive(Debug, Parser)]
@@ -123,10 +123,7 @@ pub enum Command {
         restore: RestoreArgs,
     },
     /// List the versions of a module: which is installed, which ran well last, which are held
-    Versions {
-        /// Which module
-        module: ModuleName,
-    },
+    Versions(VersionsArgs),
     /// Install a version of a module: the one named, or the last that ran well
     Checkout(CheckoutArgs),
     /// Keep a module at its version until told otherwise

@@ -1,7 +1,7 @@
 //! `updates sandbox`: what can be said.
 
 use clap::{Args, Subcommand};
-use updates_protocol::ModuleName;
+use updates_protocol::{ModuleName, SchemaVersion};
 
 /// `updates sandbox`
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,9 @@ pub enum SandboxCommand {
     Grant {
         /// Which module
         module: ModuleName,
+        /// What this version asks for, which `updates checkout` would install
+        #[arg(id = "target", long = "for", value_name = "VERSION")]
+        version: Option<SchemaVersion>,
         /// Agree without being asked
         #[arg(short, long)]
         yes: bool,

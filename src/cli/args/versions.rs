@@ -3,7 +3,20 @@
 use clap::Args;
 use updates_protocol::{ModuleName, SchemaVersion};
 
-use super::WaitArgs;
+use super::{SourceArgs, WaitArgs};
+
+/// `updates versions`
+#[derive(Debug, Args)]
+pub struct VersionsArgs {
+    /// Which module
+    pub module: ModuleName,
+    /// The git repository that was synced, where it is not the configured one
+    #[arg(long, value_name = "URL|PATH")]
+    pub source: Option<String>,
+    /// The branch that was followed
+    #[arg(long, value_name = "NAME")]
+    pub branch: Option<String>,
+}
 
 /// `updates checkout`
 #[derive(Debug, Args)]
@@ -13,6 +26,8 @@ pub struct CheckoutArgs {
     /// Which version; without it, the last one that ran well
     #[arg(id = "target", value_name = "VERSION")]
     pub version: Option<SchemaVersion>,
+    #[command(flatten)]
+    pub source: SourceArgs,
     #[command(flatten)]
     pub wait: WaitArgs,
 }

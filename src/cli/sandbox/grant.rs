@@ -6,7 +6,7 @@ use serde_json::json;
 use updates::process::CancelToken;
 use updates::record::ExitStatus;
 use updates::supervisor::Ask;
-use updates_protocol::ModuleName;
+use updates_protocol::{ModuleName, SchemaVersion};
 
 use super::super::Session;
 use super::super::args::SourceArgs;
@@ -19,11 +19,12 @@ pub fn grant(
     session: &Session<'_>,
     cancel: CancelToken,
     module: &ModuleName,
+    version: Option<&SchemaVersion>,
     source: &SourceArgs,
     yes: bool,
 ) -> Result<ExitStatus, CliError> {
     let supervisor = supervisor(session, cancel, Some(source), None)?;
-    let asks = supervisor.asks(module)?;
+    let asks = supervisor.asks(module, version)?;
     let shown: Vec<_> =
         asks.iter().map(|ask| json!({"version": ask.version, "installed": ask.installed, "asks": ask.more})).collect();
     if asks.is_empty() {

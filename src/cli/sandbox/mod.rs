@@ -21,9 +21,9 @@ use super::{Session, installation};
 pub fn sandbox(session: &Session<'_>, cancel: CancelToken, command: &SandboxCommand) -> Result<ExitStatus, CliError> {
     match command {
         SandboxCommand::Show { module } => show::show(session, module),
-        SandboxCommand::Grant { module, yes, source, branch } => {
+        SandboxCommand::Grant { module, version, yes, source, branch } => {
             let source = SourceArgs { source: source.clone(), branch: branch.clone(), no_sync: false };
-            grant::grant(session, cancel, module, &source, *yes)
+            grant::grant(session, cancel, module, version.as_ref(), &source, *yes)
         }
         SandboxCommand::Learn(arguments) => learn::learn(session, cancel, arguments),
         SandboxCommand::Score { modules } => score::score(session, modules),

@@ -15,7 +15,7 @@ use crate::supervisor::{Observer, RunError, RunLock, Supervisor, recover};
 
 /// The run lock, and what could not be settled below it.
 #[must_use]
-pub(super) struct Hold {
+pub(in crate::supervisor) struct Hold {
     _lock: RunLock,
     /// Modules that are not put back, with the reason.
     pub unsettled: BTreeMap<ModuleName, String>,
@@ -24,7 +24,7 @@ pub(super) struct Hold {
 impl Supervisor {
     /// Takes the lock, and puts back what an interrupted run left, as each run does. That is remembered as a recovery of
     /// its own where there was anything.
-    pub(super) fn hold(&self, wait: Duration, observer: &mut dyn Observer) -> Result<Hold, RunError> {
+    pub(in crate::supervisor) fn hold(&self, wait: Duration, observer: &mut dyn Observer) -> Result<Hold, RunError> {
         let lock = self.lock(wait)?;
         let history = History::open(&self.layout.database())?;
         let mut dispatcher = Dispatcher::new(RunKind::Recover, new_run_id(), Some(history), observer)?;

@@ -171,7 +171,7 @@ impl Learning<'_> {
             cancel: supervisor.cancel.clone(),
         };
         let everything = DeclaredPath::new("/").into_iter();
-        let answers = Answers::new(Grants::new(&elsewhere, target, everything, &journal, false)?);
+        let answers = Answers::new(Grants::new(&elsewhere, target, everything, &journal, Phase::Main, false)?);
         let deadline = Deadline {
             runtime_max: Duration::from_secs(target.profile.runtime_max_sec),
             timeout_stop: Duration::from_secs(target.profile.timeout_stop_sec),

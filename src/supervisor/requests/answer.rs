@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use updates_protocol::{Database, DeclaredPath, ModuleName, UnitName};
+use updates_protocol::{Database, DeclaredPath, ModuleName, Phase, UnitName};
 
 use super::Denial;
 use crate::fs::PathError;
@@ -45,6 +45,8 @@ pub(in crate::supervisor) struct Grants<'a> {
     pub(super) databases: Vec<Database>,
     pub(super) check: bool,
     pub(super) journal: &'a Journal<'a>,
+    pub(super) target: &'a Target,
+    pub(super) phase: Phase,
 }
 
 impl<'a> Grants<'a> {
@@ -55,6 +57,7 @@ impl<'a> Grants<'a> {
         target: &'a Target,
         further: impl Iterator<Item = DeclaredPath>,
         journal: &'a Journal<'a>,
+        phase: Phase,
         check: bool,
     ) -> Result<Self, PathError> {
         let mut declared = target.declared();
@@ -66,7 +69,18 @@ impl<'a> Grants<'a> {
         let closed = Closed::find(&supervisor.layout.machine(), closed)?;
         let manifest = &target.manifest;
         let (units, databases) = (target.units().cloned().collect(), manifest.databases.clone());
-        Ok(Self { supervisor, module: &manifest.name, declared, closed, units, databases, check, journal })
+        Ok(Self {
+            supervisor,
+            module: &manifest.name,
+            declared,
+            closed,
+            units,
+            databases,
+            check,
+            journal,
+            target,
+            phase,
+        })
     }
 
     /// Does what is asked within `left`, or says why not.
@@ -87,7 +101,8 @@ impl<'a> Grants<'a> {
             Some(("state", what)) => self.state(what, operation, arguments),
             Some(("service", what)) => self.service(what, parse(operation, arguments)?, left),
             Some(("permissions", _)) => self.set_permissions(parse(operation, arguments)?, left),
-            _ => self.version(parse(operation, arguments)?),
+            Some((_, what)) => self.version(what, parse(operation, arguments)?),
+            None => Err(format!("{operation} is not something that a module can ask for").into()),
         }
     }
 
