@@ -7,12 +7,15 @@
 mod support;
 
 mod archive;
+mod confinement;
 mod container;
 mod install;
 mod interrupted;
 mod machine;
 mod modules;
+mod operations;
 mod timer;
+mod transport;
 mod upgrade;
 
 /// Set by tests/machine/run.
