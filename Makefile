@@ -6,6 +6,7 @@
 # make test-cgroup2   version 2 cgroup limits, in a virtual machine; `make setup-vm` installs what that needs
 # make test-systemd   services put back by a real systemd, in a container; `make setup-systemd` installs what that needs
 # make test-machine   the package installed by apt, its timer, upgrade and purge, in containers; installs what that needs
+# make deb      the Debian package, into target/deb
 # make install  into PREFIX (default /usr/local), below DESTDIR
 
 PREFIX  ?= /usr/local
@@ -16,7 +17,7 @@ RELEASE := $(TARGET)/release
 # Where rustup puts cargo, for a shell that has not heard of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd test-machine bench escape-comparison fuzz install clean
+.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd test-machine bench escape-comparison fuzz install deb clean
 
 all: build
 
@@ -72,18 +73,13 @@ escape-comparison: setup
 	@benches/escape $(TARGET)/debug/updates $(TARGET)/debug/attempt --write docs/protection.md
 
 install: build
-	install -D -m 0755 $(RELEASE)/updates $(DESTDIR)$(PREFIX)/bin/updates
-	install -D -m 0755 $(RELEASE)/updates-runner $(DESTDIR)$(PREFIX)/lib/updates/updates-runner
-	install -d $(DESTDIR)$(PREFIX)/lib/updates/sandbox-profiles $(DESTDIR)$(PREFIX)/lib/updates/python
-	install -m 0644 sandbox-profiles/*.json $(DESTDIR)$(PREFIX)/lib/updates/sandbox-profiles/
-	cp -R runner/python/host.py runner/python/updates runner/python/initialization $(DESTDIR)$(PREFIX)/lib/updates/python/
-	# Nothing is compiled inside a sandbox; done here once, it halves the start of every Python module.
-	find $(DESTDIR)$(PREFIX)/lib/updates/python -name __pycache__ -prune -exec rm -rf {} +
-	/usr/bin/python3 -m compileall -q $(DESTDIR)$(PREFIX)/lib/updates/python/updates
-	install -m 0644 README.md $(DESTDIR)$(PREFIX)/lib/updates/README.md
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/local|$(PREFIX)|' packaging/systemd/updates.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/updates.service
-	install -m 0644 packaging/systemd/updates.timer $(DESTDIR)$(PREFIX)/lib/systemd/system/updates.timer
+	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install $(RELEASE)
+
+# debian/ is where dpkg-buildpackage looks as well; the package goes to target/deb.
+deb: build
+	@packaging/setup package
+	@mkdir -p target/deb
+	BUILT=yes DEB_DESTINATION=$(CURDIR)/target/deb debian/rules binary
 
 clean:
 	$(CARGO) clean
