@@ -40,6 +40,7 @@ fn show(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         ("run.jobs", json!(config.jobs)),
         ("run.python", json!(config.python)),
         ("run.systemctl", json!(config.systemctl)),
+        ("run.window", json!(config.window)),
         ("self_update.enabled", json!(config.self_update.enabled)),
         ("self_update.tries", json!(config.self_update.tries)),
     ];

@@ -3,7 +3,7 @@
 use updates::record::{Change, ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord};
 
 use super::style::{Painter, Tone, printable};
-use super::summary::{first_line, is_failure, line, would_change};
+use super::summary::{first_line, is_failure, line, outside_window, would_change};
 
 /// Restored paths that are named.
 const NAMED: usize = 3;
@@ -56,6 +56,10 @@ fn verdict(record: &RunRecord, painter: &Painter) -> String {
         None => "It has not finished: it runs now, or it was interrupted and the next run puts things right.".to_owned(),
         Some(ExitStatus::Interrupted) => {
             painter.paint(Tone::Warn, "Interrupted; the modules that were running are as before they ran.")
+        }
+        Some(ExitStatus::NothingSelected | ExitStatus::Success) if record.outside_window.is_some() => {
+            let why = record.outside_window.as_ref().map(outside_window).unwrap_or_default();
+            format!("Nothing was done: {why}.")
         }
         Some(ExitStatus::NothingSelected) => "Nothing to run: no usable module is installed and enabled. \
              `updates list` shows what is installed; source.url in /etc/updates/config.toml says where modules come from."

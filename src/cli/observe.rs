@@ -12,7 +12,7 @@ use updates::supervisor::{Event, Observer};
 use updates_protocol::{CancelReason, Level, Phase};
 
 use super::style::{Painter, Tone, log_time, printable};
-use super::summary::first_line;
+use super::summary::{first_line, outside_window};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,6 +189,7 @@ impl Observer for Screen {
     fn observe(&mut self, event: &Event) {
         match event {
             Event::Recovered(rollback) => self.recovered(rollback),
+            Event::OutsideWindow(outside) => self.say(Level::Info, &outside_window(outside)),
             Event::Syncing { source } => self.say(Level::Info, &format!("asking {source}")),
             Event::Synced(sync) => self.synced(sync),
             Event::Update(update) => self.update(update),

@@ -26,6 +26,7 @@ pub fn run(session: &Session<'_>, cancel: CancelToken, arguments: &RunArgs) -> R
         no_sync: arguments.source.no_sync,
         ignore_window: arguments.ignore_window,
         wait: arguments.wait.duration(),
+        ..RunOptions::default()
     };
     let record = supervisor.run(&options, &mut screen(session))?;
     report(session, &record, "last")

@@ -1,6 +1,6 @@
 //! A run in words: a line a module, then what went wrong once more, with the command that shows more.
 
-use updates::record::{Change, ModuleRecord, ModuleStatus, RunKind, RunRecord, UpdateRecord, Verdict};
+use updates::record::{Change, ModuleRecord, ModuleStatus, OutsideWindow, RunKind, RunRecord, UpdateRecord, Verdict};
 
 use super::ending::ending;
 use super::style::{Painter, Tone, between, local, printable};
@@ -135,6 +135,16 @@ pub fn status_word(status: ModuleStatus) -> (&'static str, Tone) {
 /// Whether a module failed in the run.
 pub fn is_failure(status: ModuleStatus) -> bool {
     matches!(status, ModuleStatus::RolledBack | ModuleStatus::RollbackFailed | ModuleStatus::Failed)
+}
+
+/// Why a run did nothing at this time, and when it will.
+pub fn outside_window(outside: &OutsideWindow) -> String {
+    let opens = match &outside.opens {
+        Some(opens) => format!("the next one opens at {}", local(opens)),
+        None => "none opens within two weeks".to_owned(),
+    };
+    let window = printable(&outside.window);
+    format!("outside of the maintenance window ({window}): {opens}; --ignore-window runs anyway")
 }
 
 /// The first line of a message, at most `limit` characters.

@@ -179,6 +179,8 @@ mod tests {
             ("[run]\njobs = 0\n", "run.jobs: 0 is outside 1 to 64"),
             ("[run]\njobs = \"two\"\n", "jobs"),
             ("[source]\nbranch = \"a b\"\n", "source.branch"),
+            ("[run]\nwindow = [\"02:00-04:00\", \"4-5\"]\n", "run.window: \"4-5\" is no window"),
+            ("[run]\nwindow = \"02:00-04:00\"\n", "window"),
             ("[run\n", "line 1"),
         ] {
             let (_root, layout) = layout(&[("config.toml", text)]);

@@ -41,6 +41,7 @@ pub(super) struct RawRun {
     pub(super) jobs: Option<u64>,
     pub(super) python: Option<String>,
     pub(super) systemctl: Option<String>,
+    pub(super) window: Option<Vec<String>>,
 }
 
 /// `[self_update]`

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::raw::RawConfig;
+use super::{MaintenanceWindow, WindowError};
 
 /// The branch that is followed where none is named.
 pub const DEFAULT_BRANCH: &str = "main";
@@ -20,6 +21,8 @@ pub struct Config {
     pub python: PathBuf,
     /// `run.systemctl`: a program that answers like systemctl(1); this machine's own when absent.
     pub systemctl: Option<PathBuf>,
+    /// `run.window`: when `updates run` may do something; always when it is empty.
+    pub window: MaintenanceWindow,
     /// `[self_update]`: newer versions of this program.
     pub self_update: SelfUpdateSettings,
 }
@@ -99,6 +102,7 @@ impl Config {
             jobs: within("run.jobs", raw.run.jobs, default_jobs(), 1, 64)? as usize,
             python,
             systemctl: optional("run.systemctl", raw.run.systemctl)?,
+            window: window(raw.run.window.unwrap_or_default())?,
             self_update: SelfUpdateSettings {
                 enabled: raw.self_update.enabled.unwrap_or(true),
                 tries: within("self_update.tries", raw.self_update.tries, 3, 1, 10)?,
@@ -130,6 +134,11 @@ fn path(key: &'static str, value: Option<String>, default: &str) -> Result<PathB
     } else {
         Err((key, format!("{text:?} must be an absolute path")))
     }
+}
+
+fn window(texts: Vec<String>) -> Result<MaintenanceWindow, ValueError> {
+    let windows: Result<Vec<_>, WindowError> = texts.iter().map(|text| text.parse()).collect();
+    windows.map(MaintenanceWindow::new).map_err(|error| ("run.window", error.to_string()))
 }
 
 fn branch(value: Option<String>) -> Result<String, ValueError> {

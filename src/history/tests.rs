@@ -54,6 +54,7 @@ fn run(number: usize, modules: &[(&str, ModuleStatus)]) -> RunRecord {
         started: "2026-01-01T00:00:00Z".to_owned(),
         ended: Some("2026-01-01T00:00:01Z".to_owned()),
         status: Some(ExitStatus::Success),
+        outside_window: None,
         sync: None,
         recovered: Vec::new(),
         updates: Vec::new(),

@@ -7,6 +7,6 @@ mod run;
 pub use denial::{Denial, Denials};
 pub use outcome::{Outcome, Verdict};
 pub use run::{
-    Attempt, Change, ExitStatus, LogLine, ModuleRecord, ModuleStatus, RequestCount, RollbackRecord, RunKind, RunRecord,
-    SyncRecord, UpdateRecord,
+    Attempt, Change, ExitStatus, LogLine, ModuleRecord, ModuleStatus, OutsideWindow, RequestCount, RollbackRecord,
+    RunKind, RunRecord, SyncRecord, UpdateRecord,
 };

@@ -80,6 +80,9 @@ pub struct RunRecord {
     /// How it ended; absent as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ExitStatus>,
+    /// Where it lay outside of the maintenance window, and so did nothing but settle what an earlier run had left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside_window: Option<OutsideWindow>,
     /// What was fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncRecord>,
@@ -93,6 +96,16 @@ pub struct RunRecord {
     /// Problems that belong to no module.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+}
+
+/// A run that came at the wrong time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideWindow {
+    /// `run.window`, its parts with commas between.
+    pub window: String,
+    /// When the next one opens: RFC 3339 in local time; absent where none does within two weeks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<String>,
 }
 
 /// What a sync did.

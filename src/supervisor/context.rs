@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use updates_protocol::{RunId, Turn, UnitName};
 
 use super::checkpoints::Checkpoints;
+use super::gate::Gate;
 use super::lock::RunLock;
 use crate::catalog::Catalog;
 use crate::config::{Config, Layout, Machine};
@@ -80,6 +81,8 @@ pub(super) struct RunContext<'a> {
     pub(super) host_top: Vec<TopLevel>,
     /// What reaches `main(args)`.
     pub(super) arguments: Vec<String>,
+    /// Whether another module may begin.
+    pub(super) gate: Gate,
     /// Whether nothing may be changed.
     pub(super) check: bool,
     /// Whether modules are traced, to explain what is refused.
@@ -117,6 +120,7 @@ impl<'a> RunContext<'a> {
             networks: NetworkNamespaces::default(),
             host_top: TopLevel::list(Path::new("/"))?,
             arguments,
+            gate: Gate::open(),
             trace: false,
             empty: scratch.as_ref().map(|folder| folder.path().to_owned()),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),

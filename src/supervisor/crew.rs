@@ -38,6 +38,15 @@ pub(super) fn run_all(
                     dispatcher.event(Event::Ended(Box::new(without_run(module.to_string(), version, message))));
                 }
             }
+            if schedule.is_waiting()
+                && let Some(shut) = context.gate.shut()
+            {
+                for module in schedule.cancel() {
+                    let version = targets.get(&module).map(|t| t.manifest.schema_version.to_string());
+                    let message = format!("the maintenance window ({}) closed before its turn", shut.window);
+                    dispatcher.event(Event::Ended(Box::new(without_run(module.to_string(), version, message))));
+                }
+            }
             for (module, stuck) in schedule.withdraw() {
                 let version = targets.get(&module).map(|t| t.manifest.schema_version.to_string());
                 let message = format!(

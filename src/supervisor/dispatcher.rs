@@ -36,6 +36,7 @@ impl<'o> Dispatcher<'o> {
             started: Timestamp::now().to_string(),
             ended: None,
             status: None,
+            outside_window: None,
             sync: None,
             recovered: Vec::new(),
             updates: Vec::new(),
@@ -72,11 +73,22 @@ impl<'o> Dispatcher<'o> {
         !self.record.recovered.is_empty()
     }
 
+    /// Whether anything is to be told that belongs to no module.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.record.problems.is_empty()
+    }
+
+    /// Whether the run did nothing because of the time.
+    pub(super) fn is_outside_window(&self) -> bool {
+        self.record.outside_window.is_some()
+    }
+
     /// Writes down and shows one event.
     pub(super) fn event(&mut self, event: Event) {
         self.observer.observe(&event);
         match event {
             Event::Recovered(rollback) => self.record.recovered.push(rollback),
+            Event::OutsideWindow(outside) => self.record.outside_window = Some(outside),
             Event::Synced(sync) => self.record.sync = Some(sync),
             Event::Update(update) => self.record.updates.push(update),
             Event::Ended(module) => self.record.modules.push(*module),
@@ -173,6 +185,17 @@ impl<'o> Dispatcher<'o> {
 
     /// Ends a run in which there was nothing to do, as if it had not been.
     pub(super) fn forget(mut self) {
+        self.forget_run();
+    }
+
+    /// The same, with the record.
+    pub(super) fn finish_forgotten(mut self, status: impl FnOnce(&RunRecord) -> ExitStatus) -> RunRecord {
+        self.forget_run();
+        self.history = None;
+        self.finish(status)
+    }
+
+    fn forget_run(&mut self) {
         if let Some(history) = &mut self.history
             && let Err(error) = history.forget_run(&self.record.run_id)
         {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use updates_protocol::{CancelReason, ModuleName, Phase};
 
-use crate::record::{LogLine, ModuleRecord, RollbackRecord, SyncRecord, UpdateRecord};
+use crate::record::{LogLine, ModuleRecord, OutsideWindow, RollbackRecord, SyncRecord, UpdateRecord};
 use crate::state::Progress;
 
 /// One thing that happened.
@@ -12,6 +12,8 @@ use crate::state::Progress;
 pub enum Event {
     /// A module that an earlier, interrupted run left behind was put back.
     Recovered(RollbackRecord),
+    /// It is outside of the maintenance window: nothing more is done.
+    OutsideWindow(OutsideWindow),
     /// The source is being asked.
     Syncing {
         /// URL or path, without credentials.

@@ -10,6 +10,7 @@ use super::crew::run_all;
 use super::dispatcher::{Dispatcher, without_run};
 use super::error::RunError;
 use super::event::{Event, Observer};
+use super::gate::{Clock, Gate};
 use super::lock::RunLock;
 use super::reach::Granter;
 use super::replace::Scope;
@@ -19,10 +20,10 @@ use super::{RunContext, Supervisor, modules, recover, replace, rot, sync};
 use crate::catalog::Catalog;
 use crate::fs::create_directory;
 use crate::history::History;
-use crate::record::{ExitStatus, ModuleStatus, RunKind, RunRecord};
+use crate::record::{ExitStatus, ModuleStatus, OutsideWindow, RunKind, RunRecord};
 
 /// What `updates run` was asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Only these modules; empty means all.
     pub modules: BTreeSet<ModuleName>,
@@ -32,6 +33,20 @@ pub struct RunOptions {
     pub ignore_window: bool,
     /// How long to wait for another run.
     pub wait: Duration,
+    /// What the maintenance window is held against.
+    pub clock: Clock,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            modules: BTreeSet::new(),
+            no_sync: false,
+            ignore_window: false,
+            wait: Duration::ZERO,
+            clock: jiff::Zoned::now,
+        }
+    }
 }
 
 impl Supervisor {
@@ -44,6 +59,10 @@ impl Supervisor {
         match self.cycle(options, &lock, run_id, &mut dispatcher) {
             Ok(()) => {
                 let interrupted = self.cancel.reason().is_some();
+                if dispatcher.is_outside_window() && !dispatcher.has_recovered() && !dispatcher.has_problems() {
+                    // It must not take the place of the run before in what a person is told.
+                    return Ok(dispatcher.finish_forgotten(|record| status(record, interrupted)));
+                }
                 Ok(dispatcher.finish(|record| status(record, interrupted)))
             }
             Err(error) => Err(dispatcher.fail(error)),
@@ -60,6 +79,15 @@ impl Supervisor {
         let catalog = Catalog::open(&self.layout);
         let checkpoints = Checkpoints::open(&self.layout)?;
         let unsettled = recover::settle(self, lock, &catalog, &checkpoints, false, dispatcher)?;
+        let gate = match options.ignore_window {
+            true => Gate::open(),
+            false => Gate::new(self.config.window.clone(), options.clock),
+        };
+        if let Some(shut) = gate.shut() {
+            let opens = shut.opens.map(|opens| opens.strftime("%FT%T%:z").to_string());
+            dispatcher.event(Event::OutsideWindow(OutsideWindow { window: shut.window, opens }));
+            return Ok(());
+        }
         if !options.no_sync
             && self.cancel.reason().is_none()
             && let Some(found) = sync::fetch(self, dispatcher)
@@ -69,7 +97,8 @@ impl Supervisor {
             let scope = Scope { named: &options.modules, unsettled: &unsettled, granter };
             replace::newer(found, &scope, dispatcher);
         }
-        let context = RunContext::new(self, run_id, &catalog, Some((lock, &checkpoints)), Vec::new())?;
+        let mut context = RunContext::new(self, run_id, &catalog, Some((lock, &checkpoints)), Vec::new())?;
+        context.gate = gate;
         run_installed(&context, &options.modules, &unsettled, self.config.jobs, dispatcher)?;
         recover::sweep(self, &checkpoints, dispatcher);
         if self.cancel.reason().is_none() {

@@ -114,6 +114,11 @@ impl Schedule {
         self.waiting.drain(..).map(|task| task.module).collect()
     }
 
+    /// Whether any has not started yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// How many run now.
     pub fn running(&self) -> usize {
         self.running.len()
