@@ -258,3 +258,13 @@ impl WaitArgs {
         Duration::from_secs(self.wait.unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_and_argument_can_be_told_from_the_others() {
+        super::Cli::command().debug_assert();
+    }
+}
