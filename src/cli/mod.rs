@@ -4,12 +4,14 @@ mod args;
 mod backup;
 mod config;
 mod denied;
+mod display;
 mod doctor;
 mod ending;
 mod error;
 mod generate;
 mod inspect;
 mod installation;
+mod journal;
 mod observe;
 mod program;
 mod run;
@@ -18,10 +20,12 @@ mod style;
 mod summary;
 mod switch;
 mod table;
+mod tell;
 mod versions;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -30,8 +34,11 @@ use updates::record::ExitStatus;
 use updates::supervisor::cancel_on_signals;
 
 use args::{Cli, Command, Global};
+use display::Diagnostics;
 use error::CliError;
-use style::{Painter, Tone};
+use journal::{About, Journal};
+use style::{Painter, Tone, printable};
+use tell::Priority;
 
 /// Parses the command line, does what it says, and reports.
 pub fn main() -> ExitCode {
@@ -44,11 +51,17 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if usage { ExitStatus::Usage.code() } else { 0 });
         }
     };
-    diagnostics(cli.global.verbose);
-    match dispatch(&cli) {
+    let journal = Journal::of_stderr().map(Arc::new);
+    diagnostics(cli.global.verbose, journal.clone());
+    match dispatch(&cli, journal.clone()) {
         Ok(status) => ExitCode::from(status.code()),
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(journal) = journal {
+                let about = About { exit: Some(error.status()), ..About::default() };
+                journal.write(Priority::Error, &printable(&error.to_string()), about);
+                return ExitCode::from(error.status().code());
+            }
             let painter = Painter::new(cli.global.color, &std::io::stderr());
             let line = format!("{} {error}\n", painter.paint(Tone::Bad, "error:"));
             std::io::stderr().lock().write_all(line.as_bytes()).ok();
@@ -57,11 +70,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: &Cli) -> Result<ExitStatus, CliError> {
+fn dispatch(cli: &Cli, journal: Option<Arc<Journal>>) -> Result<ExitStatus, CliError> {
     let layout = Layout::new(&root(&cli.global)?);
     // Before anything that starts a thread: the threads inherit which signals are blocked.
     let cancel = cancel_on_signals().map_err(CliError::Signals)?;
-    let session = Session { global: &cli.global, layout };
+    let session = Session { global: &cli.global, layout, journal };
     match &cli.command {
         Command::Run(arguments) => run::run(&session, cancel, arguments),
         Command::Check(arguments) => run::check(&session, cancel, arguments),
@@ -95,6 +108,8 @@ fn dispatch(cli: &Cli) -> Result<ExitStatus, CliError> {
 struct Session<'a> {
     global: &'a Global,
     layout: Layout,
+    /// Where standard error leads to it.
+    journal: Option<Arc<Journal>>,
 }
 
 impl Session<'_> {
@@ -126,16 +141,15 @@ fn root(global: &Global) -> Result<std::path::PathBuf, CliError> {
     }
 }
 
-fn diagnostics(verbose: u8) {
+fn diagnostics(verbose: u8, journal: Option<Arc<Journal>>) {
     let level = match verbose {
         0 => tracing::Level::ERROR,
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .init();
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false).without_time();
+    match journal {
+        Some(journal) => subscriber.with_level(false).with_ansi(false).with_writer(Diagnostics(journal)).init(),
+        None => subscriber.with_writer(std::io::stderr).init(),
+    }
 }

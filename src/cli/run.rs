@@ -12,7 +12,9 @@ use updates_protocol::ModuleName;
 
 use super::args::{CheckArgs, RecoverArgs, RunArgs, RunnerArgs, SourceArgs};
 use super::denied::denied;
+use super::display::{Display, Entries, finish};
 use super::error::CliError;
+use super::journal::is_journal;
 use super::observe::{Loudness, Screen};
 use super::style::Painter;
 use super::summary::summary;
@@ -55,6 +57,7 @@ pub fn runner(session: &Session<'_>, cancel: CancelToken, arguments: &RunnerArgs
         wait: arguments.wait.duration(),
     };
     let record = supervisor.run_one(&options, &mut screen(session))?;
+    finish(session.journal.as_ref(), &record);
     for denials in record.modules.iter().flat_map(|module| &module.attempts).filter_map(|each| each.denials.as_ref()) {
         std::io::stderr().lock().write_all(denied(denials).as_bytes())?;
     }
@@ -79,12 +82,11 @@ pub fn recover(session: &Session<'_>, cancel: CancelToken, arguments: &RecoverAr
         })?;
         return Ok(ExitStatus::Success);
     }
-    let Some(record) = supervisor.recover(&mut screen(session))? else {
+    let Some(record) = supervisor.recover(!arguments.unattended, &mut screen(session))? else {
         session.print(&Value::Null, || "Nothing to recover: no run was interrupted.\n".to_owned())?;
         return Ok(ExitStatus::Success);
     };
-    session.print(&record, || summary(&record, "last", &session.painter()))?;
-    Ok(status(&record))
+    report(session, &record, "last")
 }
 
 pub(super) fn supervisor(
@@ -134,18 +136,24 @@ pub(super) fn named(text: &str) -> Result<updates::supervisor::OneModule, CliErr
     text.parse::<ModuleName>().map(OneModule::Installed).map_err(|error| CliError::NotFound(error.to_string()))
 }
 
-pub(super) fn screen(session: &Session<'_>) -> Screen {
+pub(super) fn screen(session: &Session<'_>) -> Display {
     let loudness = match (session.global.quiet, session.global.verbose) {
         (true, _) => Loudness::Quiet,
         (false, 0) => Loudness::Normal,
         (false, _) => Loudness::Verbose,
     };
-    Screen::new(Painter::new(session.global.color, &std::io::stderr()), loudness)
+    match &session.journal {
+        Some(journal) => Display::Journal(Entries::new(journal.clone(), loudness)),
+        None => Display::Screen(Screen::new(Painter::new(session.global.color, &std::io::stderr()), loudness)),
+    }
 }
 
 fn report(session: &Session<'_>, record: &RunRecord, shown: &str) -> Result<ExitStatus, CliError> {
     let well = matches!(status(record), ExitStatus::Success);
-    if session.global.json || !(session.global.quiet && well) {
+    finish(session.journal.as_ref(), record);
+    // The journal has it all already.
+    let told = session.journal.is_some() && is_journal(std::io::stdout());
+    if session.global.json || !(told || session.global.quiet && well) {
         session.print(record, || summary(record, shown, &session.painter()))?;
     }
     Ok(status(record))

@@ -106,6 +106,13 @@ impl History {
         .map_err(failed)
     }
 
+    /// Makes every change before durable, and says to the next start of the machine that there is nothing to settle, where
+    /// nothing is in flight any more.
+    pub fn settled(&mut self) -> Result<(), HistoryError> {
+        self.sync()?;
+        self.unmark()
+    }
+
     /// Every module that was begun and not ended, by name.
     pub fn in_flight(&self) -> Result<Vec<InFlight>, HistoryError> {
         read_all(&self.reader.connection).map_err(self.failed("read the running modules from"))

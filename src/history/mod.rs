@@ -3,6 +3,7 @@
 mod aside;
 mod error;
 mod in_flight;
+mod marker;
 mod open;
 mod prune;
 mod read;

@@ -9,8 +9,9 @@ use super::{History, HistoryError, prune};
 use crate::record::{LogLine, ModuleRecord, RunRecord};
 
 impl History {
-    /// Notes that a run has begun.
+    /// Notes that a run has begun. From now on until it has ended with nothing in flight, the marker stands.
     pub fn begin_run(&mut self, record: &RunRecord) -> Result<(), HistoryError> {
+        let marked = self.mark();
         let failed = self.failed("note a run in");
         let (text, kind) = (self.json(record)?, word(&record.kind));
         self.reader
@@ -20,7 +21,7 @@ impl History {
                 params![record.run_id.as_str(), kind, record.started, text],
             )
             .map_err(failed)?;
-        Ok(())
+        marked
     }
 
     /// Keeps what became of one module while the run goes on, so that it is known even when the run is interrupted.
@@ -43,7 +44,7 @@ impl History {
         let failed = self.failed("drop a run from");
         let connection = &self.reader.connection;
         connection.execute("DELETE FROM runs WHERE run_id = ?1", [run_id.as_str()]).map_err(failed)?;
-        Ok(())
+        self.unmark()
     }
 
     /// Appends lines to the log of a run, all or none.
@@ -118,7 +119,8 @@ impl History {
             prune::prune(&transaction)?;
             transaction.commit()
         })
-        .map_err(failed)
+        .map_err(failed)?;
+        self.unmark()
     }
 
     fn json(&self, record: &impl Serialize) -> Result<String, HistoryError> {

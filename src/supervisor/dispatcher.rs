@@ -52,6 +52,7 @@ impl<'o> Dispatcher<'o> {
             }
         }
         let mut dispatcher = Self { observer, history, record, lines: Vec::new() };
+        dispatcher.event(Event::Began { run_id: dispatcher.record.run_id.clone() });
         for note in notes {
             dispatcher.event(Event::Problem(note));
         }
@@ -71,6 +72,11 @@ impl<'o> Dispatcher<'o> {
     /// Whether anything was to be put back.
     pub(super) fn has_recovered(&self) -> bool {
         !self.record.recovered.is_empty()
+    }
+
+    /// Whether putting this module back was tried.
+    pub(super) fn has_tried(&self, module: &ModuleName) -> bool {
+        self.record.recovered.iter().any(|rollback| rollback.module == *module)
     }
 
     /// Whether anything is to be told that belongs to no module.
@@ -106,6 +112,7 @@ impl<'o> Dispatcher<'o> {
                 self.own_line(module, Level::Info, "asked to be started afresh".to_owned());
             }
             Event::Syncing { .. }
+            | Event::Began { .. }
             | Event::Planned(_)
             | Event::Started { .. }
             | Event::Progress { .. }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use updates_protocol::{CancelReason, ModuleName, Phase};
+use updates_protocol::{CancelReason, ModuleName, Phase, RunId};
 
 use crate::record::{LogLine, ModuleRecord, OutsideWindow, RollbackRecord, SyncRecord, UpdateRecord};
 use crate::state::Progress;
@@ -10,6 +10,11 @@ use crate::state::Progress;
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A run begins; everything after belongs to it.
+    Began {
+        /// Which one.
+        run_id: RunId,
+    },
     /// A module that an earlier, interrupted run left behind was put back.
     Recovered(RollbackRecord),
     /// It is outside of the maintenance window: nothing more is done.

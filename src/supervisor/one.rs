@@ -11,7 +11,7 @@ use super::checkpoints::Checkpoints;
 use super::crew::run_all;
 use super::dispatcher::Dispatcher;
 use super::error::RunError;
-use super::event::Observer;
+use super::event::{Event, Observer};
 use super::lock::RunLock;
 use super::run::{new_run_id, status};
 use super::{RunContext, Supervisor, modules, recover};
@@ -93,20 +93,26 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Settles what an interrupted run left, and insists where an earlier start had given up. `None`: there was nothing.
-    pub fn recover(&self, observer: &mut dyn Observer) -> Result<Option<RunRecord>, RunError> {
+    /// Settles what an interrupted run left. `insist`: also where earlier starts had given up. `None`: there was nothing.
+    pub fn recover(&self, insist: bool, observer: &mut dyn Observer) -> Result<Option<RunRecord>, RunError> {
         let lock = self.lock(Duration::ZERO)?;
         let history = History::open(&self.layout.database())?;
         let mut dispatcher = Dispatcher::new(RunKind::Recover, new_run_id(), Some(history), observer)?;
         let catalog = Catalog::open(&self.layout);
         let checkpoints = Checkpoints::open(&self.layout)?;
-        let unsettled = match recover::settle(self, &lock, &catalog, &checkpoints, true, &mut dispatcher) {
+        let unsettled = match recover::settle(self, &lock, &catalog, &checkpoints, insist, &mut dispatcher) {
             Ok(unsettled) => unsettled,
             Err(error) => return Err(dispatcher.fail(error)),
         };
-        if !dispatcher.has_recovered() {
+        if !dispatcher.has_recovered() && unsettled.is_empty() {
             dispatcher.forget();
             return Ok(None);
+        }
+        // Those that are given up are not tried here, and must not look as if there was nothing.
+        for (module, reason) in &unsettled {
+            if !dispatcher.has_tried(module) {
+                dispatcher.event(Event::Problem(format!("{module}: {reason}")));
+            }
         }
         Ok(Some(dispatcher.finish(|_| match unsettled.is_empty() {
             true => ExitStatus::Success,

@@ -164,7 +164,7 @@ impl Supervisor {
         let checkpoints = Checkpoints::open(&self.layout)?;
         checkpoints.recover()?;
         history.end_module(module)?;
-        history.sync()?;
+        history.settled()?;
         // Nobody shall rely upon a checkpoint that was the reason.
         let place = WayBack::of_payload(&row.payload).ok().and_then(|way_back| way_back.checkpoint);
         let retained = checkpoints.retained();

@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod journal;
+mod recover;
 mod window;
 
 use serde_json::Value;

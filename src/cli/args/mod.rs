@@ -32,6 +32,9 @@ pub struct RecoverArgs {
     /// Put nothing back, but take this module as it is now: it runs again from the next run on
     #[arg(long, value_name = "MODULE")]
     pub accept: Option<ModuleName>,
+    /// Leave to a person what could not be put back in five tries, as at the start of the machine
+    #[arg(long, conflicts_with = "accept")]
+    pub unattended: bool,
 }
 
 /// Options that every command takes.

@@ -7,12 +7,13 @@ use updates::state::{Progress, Size, Step};
 use updates::supervisor::{Event, Observer};
 
 use super::super::Session;
-use super::super::observe::{Screen, working};
+use super::super::display::Display;
+use super::super::observe::working;
 use super::super::run::screen;
 
 /// Shows how far work on a slot is, and everything else as a run shows it.
 pub struct Bar {
-    screen: Screen,
+    screen: Display,
     shown: bool,
     bar: Option<(Step, ProgressBar)>,
 }
