@@ -57,6 +57,7 @@ fn run(number: usize, modules: &[(&str, ModuleStatus)]) -> RunRecord {
         outside_window: None,
         sync: None,
         recovered: Vec::new(),
+        program: None,
         updates: Vec::new(),
         modules: modules.iter().map(module).collect(),
         problems: Vec::new(),

@@ -14,6 +14,7 @@ mod event;
 mod forgotten;
 mod gate;
 mod in_flight;
+mod inherited;
 mod interrupt;
 mod journal;
 mod learn;
@@ -31,6 +32,7 @@ mod run;
 mod sandbox;
 mod schedule;
 mod select;
+mod self_update;
 mod stores;
 mod surroundings;
 mod sync;
@@ -58,5 +60,8 @@ pub use lock::{LockError, RunLock};
 pub use one::{OneModule, OneOptions};
 pub use reach::ReachError;
 pub use run::RunOptions;
+pub use self_update::{
+    HandOver, Moved, OnTrial, ProgramError, ProgramInUse, Start, hand_over, is_counted, program_in_use, take_back,
+};
 
 use context::RunContext;
