@@ -7,7 +7,7 @@ use std::process::Command;
 use super::container::work;
 
 /// The package that is tested.
-fn built() -> PathBuf {
+pub fn built() -> PathBuf {
     PathBuf::from(std::env::var_os("UPDATES_TEST_PACKAGE").unwrap())
 }
 
@@ -58,7 +58,7 @@ fn repack(version: &str, package: &Path) {
 }
 
 #[track_caller]
-fn output(command: &mut Command) -> String {
+pub fn output(command: &mut Command) -> String {
     let ran = command.output().unwrap();
     assert!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).unwrap().trim().to_owned()

@@ -7,6 +7,7 @@
 mod support;
 
 mod archive;
+mod artifact;
 mod confinement;
 mod container;
 mod install;
@@ -14,6 +15,7 @@ mod interrupted;
 mod machine;
 mod modules;
 mod operations;
+mod self_update;
 mod timer;
 mod transport;
 mod upgrade;
