@@ -24,11 +24,9 @@ fn change_the_package_in_the_middle(version: &str) {
     let machine = running();
     machine.offer(version);
     // Whether apt waits for the run or the run survives it: both come to an end, and neither is harmed.
-    machine.ok(&format!(
-        "({{ {}; }} >/run/apt.log; echo $? >/run/apt.code) &",
-        apt(&format!("install --allow-downgrades updates={version}"))
-    ));
-    machine.until("grep -q . /run/apt.log || pgrep -x dpkg || test -e /run/apt.code");
+    let install = apt(&format!("install --allow-downgrades updates={version}"));
+    machine.ok(&format!("({{ {install}; }} >/run/apt.log; echo $? >/run/apt.code) >/dev/null 2>&1 &"));
+    machine.until("grep -q unpack /run/apt.log || test -e /run/apt.code");
     machine.ok("touch /srv/shop/go");
     machine.until("test -e /run/apt.code");
     machine.until_idle();
