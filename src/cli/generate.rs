@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use clap::CommandFactory;
-use updates::fs::IoContext;
 use updates::record::ExitStatus;
 
 use super::args::Cli;
 use super::error::CliError;
+use super::manual;
 
 /// `updates completions`
 pub fn completions(shell: clap_complete::Shell) -> Result<ExitStatus, CliError> {
@@ -19,6 +19,6 @@ pub fn completions(shell: clap_complete::Shell) -> Result<ExitStatus, CliError> 
 
 /// `updates man`
 pub fn man(folder: &Path) -> Result<ExitStatus, CliError> {
-    clap_mangen::generate_to(Cli::command(), folder).at("write manual pages into", folder)?;
+    manual::write(folder)?;
     Ok(ExitStatus::Success)
 }

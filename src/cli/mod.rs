@@ -13,6 +13,7 @@ mod hand_over;
 mod inspect;
 mod installation;
 mod journal;
+mod manual;
 mod observe;
 mod program;
 mod run;
@@ -160,5 +161,15 @@ fn diagnostics(verbose: u8, journal: Option<Arc<Journal>>) {
     match journal {
         Some(journal) => subscriber.with_level(false).with_ansi(false).with_writer(Diagnostics(journal)).init(),
         None => subscriber.with_writer(std::io::stderr).init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_command_takes_one_name_for_two_things() {
+        super::args::Cli::command().debug_assert();
     }
 }

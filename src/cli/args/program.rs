@@ -13,8 +13,7 @@ pub enum SelfCommand {
     /// Stay at a version until `unpin`; without one, at that in use
     Pin {
         /// Which version
-        // `version` is what clap calls the --version that every command has.
-        #[arg(id = "wanted", value_name = "VERSION")]
+        #[arg(id = "target", value_name = "VERSION")]
         version: Option<SchemaVersion>,
     },
     /// Follow the source again

@@ -11,8 +11,7 @@ pub struct CheckoutArgs {
     /// Which module
     pub module: ModuleName,
     /// Which version; without it, the last one that ran well
-    // `version` is what clap calls the --version that every command has.
-    #[arg(id = "wanted", value_name = "VERSION")]
+    #[arg(id = "target", value_name = "VERSION")]
     pub version: Option<SchemaVersion>,
     #[command(flatten)]
     pub wait: WaitArgs,
