@@ -60,7 +60,8 @@ fn show(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     Ok(ExitStatus::Success)
 }
 
-fn check(session: &Session<'_>) -> Result<ExitStatus, CliError> {
+/// What is wrong, what is odd, and how many modules were looked at.
+pub(super) fn findings(session: &Session<'_>) -> Result<(Vec<String>, Vec<String>, usize), CliError> {
     let mut problems: Vec<String> = Vec::new();
     let mut warnings: Vec<String> = Vec::new();
     match load(&session.layout, session.global.config.as_deref()) {
@@ -86,6 +87,11 @@ fn check(session: &Session<'_>) -> Result<ExitStatus, CliError> {
             problems.push(format!("{}: {error}", file.display()));
         }
     }
+    Ok((problems, warnings, installed.len()))
+}
+
+fn check(session: &Session<'_>) -> Result<ExitStatus, CliError> {
+    let (problems, warnings, installed) = findings(session)?;
     let good = problems.is_empty();
     session.print(&json!({"ok": good, "problems": problems, "warnings": warnings}), || {
         let painter = session.painter();
@@ -97,7 +103,7 @@ fn check(session: &Session<'_>) -> Result<ExitStatus, CliError> {
             text.push_str(&format!("{} {warning}\n", painter.paint(Tone::Warn, "warning:")));
         }
         if good {
-            text.push_str(&format!("The settings and {} installed modules are well-formed.\n", installed.len()));
+            text.push_str(&format!("The settings and {} installed modules are well-formed.\n", installed));
         }
         text
     })?;

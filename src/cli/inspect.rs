@@ -274,7 +274,9 @@ fn run_row(run: &RunSummary, painter: &Painter) -> Vec<String> {
         Some(ExitStatus::Interrupted) => ("interrupted", Tone::Warn),
         Some(ExitStatus::ModuleFailed) => ("a module failed", Tone::Bad),
         Some(ExitStatus::RollbackFailed) => ("NEEDS YOU", Tone::Bad),
-        Some(ExitStatus::InternalError | ExitStatus::Usage | ExitStatus::Locked) => ("failed", Tone::Bad),
+        Some(ExitStatus::InternalError | ExitStatus::Usage | ExitStatus::Locked | ExitStatus::ProblemsFound) => {
+            ("failed", Tone::Bad)
+        }
     };
     let took = run.ended.as_deref().map(|ended| between(&run.started, ended)).unwrap_or_default();
     let kind =

@@ -103,12 +103,7 @@ pub(super) fn supervisor(
     source: Option<&SourceArgs>,
     jobs: Option<u16>,
 ) -> Result<Supervisor, CliError> {
-    if !rustix::process::geteuid().is_root() && session.layout.root() == Path::new("/") {
-        return Err(CliError::NotRoot(
-            "modules of this machine are run by root; start it with sudo, or act on a tree of your own with --root DIR"
-                .to_owned(),
-        ));
-    }
+    require_root(session)?;
     let Loaded { mut config, .. } = load(&session.layout, session.global.config.as_deref())?;
     if let Some(source) = source {
         if let Some(url) = &source.source {
@@ -122,6 +117,17 @@ pub(super) fn supervisor(
         config.jobs = usize::from(jobs);
     }
     Ok(Supervisor { layout: session.layout.clone(), config, installation: installation::find()?, cancel })
+}
+
+/// Refuses what only root can do on the machine itself.
+pub(super) fn require_root(session: &Session<'_>) -> Result<(), CliError> {
+    if rustix::process::geteuid().is_root() || session.layout.root() != Path::new("/") {
+        return Ok(());
+    }
+    Err(CliError::NotRoot(
+        "modules of this machine are run by root; start it with sudo, or act on a tree of your own with --root DIR"
+            .to_owned(),
+    ))
 }
 
 // A path on the command line is meant from where the person stands.

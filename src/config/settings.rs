@@ -81,6 +81,13 @@ pub struct SelfUpdateSettings {
 /// A value outside its range: the key and what is allowed.
 pub(super) type ValueError = (&'static str, String);
 
+impl Default for Config {
+    /// Those of a machine on which nobody has set anything.
+    fn default() -> Self {
+        Self::check(RawConfig::default()).unwrap_or_else(|_| unreachable!("every default is within its range"))
+    }
+}
+
 impl Config {
     pub(super) fn check(raw: RawConfig) -> Result<Self, ValueError> {
         let python = path("run.python", raw.run.python, "/usr/bin/python3")?;

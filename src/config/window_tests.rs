@@ -173,7 +173,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
-        let _ = text.parse::<Window>().is_ok();
+    fn a_text_is_a_window_for_good_or_is_quoted_in_the_refusal(text in "\\PC{0,40}") {
+        match text.parse::<Window>() {
+            Ok(window) => prop_assert_eq!(window.text.parse::<Window>(), Ok(window)),
+            Err(error) => prop_assert!(error.to_string().starts_with(&format!("{text:?}"))),
+        }
     }
 }

@@ -77,6 +77,13 @@ impl HistoryReader {
         Ok(started.and_then(|started| started.parse().ok()))
     }
 
+    /// What is wrong with the database file; `None` where it is sound. Reads all of it.
+    pub fn damage(&self) -> Result<Option<String>, HistoryError> {
+        let failed = self.failed("check");
+        let said: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        Ok((said != "ok").then_some(said))
+    }
+
     /// The whole record of one run; of a run that goes on or was interrupted, what is known so far.
     pub fn run(&self, which: &RunSelector) -> Result<Option<RunRecord>, HistoryError> {
         let Some((number, ended, text)) = self.find(which)? else { return Ok(None) };

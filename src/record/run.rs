@@ -38,6 +38,8 @@ pub enum ExitStatus {
     NothingSelected,
     /// Updates are pending: 10.
     Pending,
+    /// The doctor has found what keeps runs from doing what they are for: 11.
+    ProblemsFound,
     /// A module failed and everything is as before it ran: 20.
     ModuleFailed,
     /// A rollback failed: a person is needed: 21.
@@ -57,6 +59,7 @@ impl ExitStatus {
             ExitStatus::Usage => 2,
             ExitStatus::NothingSelected => 3,
             ExitStatus::Pending => 10,
+            ExitStatus::ProblemsFound => 11,
             ExitStatus::ModuleFailed => 20,
             ExitStatus::RollbackFailed => 21,
             ExitStatus::Locked => 75,

@@ -82,6 +82,22 @@ impl Systemd {
         Ok(states)
     }
 
+    /// The named properties of each unit, in the order of `units`, as systemctl(1) shows them.
+    pub fn properties(
+        &self,
+        units: &[&str],
+        properties: &[&str],
+    ) -> Result<Vec<BTreeMap<String, String>>, ServiceError> {
+        self.require_running()?;
+        let wanted = format!("--property={}", properties.join(","));
+        let arguments: Vec<&str> = ["show", "--no-pager", &wanted, "--"].iter().chain(units).copied().collect();
+        let answer = call(&self.program, &arguments, Bounds { timeout: self.timeout, interrupt: None })?;
+        let pairs = |block: &str| {
+            block.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        };
+        Ok(answer.split("\n\n").filter(|block| !block.trim().is_empty()).map(pairs).collect())
+    }
+
     pub(super) fn look(&self, units: &[UnitName]) -> Result<BTreeMap<UnitName, Look>, ServiceError> {
         let units: BTreeSet<&UnitName> = units.iter().collect();
         if units.is_empty() {

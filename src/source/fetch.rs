@@ -40,7 +40,7 @@ pub struct Fetched {
 }
 
 /// Why one attempt failed: the source or the network, or the mirror itself.
-enum Failure {
+pub(super) enum Failure {
     Source(FetchError),
     Damage(git2::Error),
 }
@@ -121,7 +121,7 @@ impl Mirror {
 }
 
 // A source on this machine is looked at first: the transport's words for what is wrong there help nobody.
-fn look_locally(config: &SourceConfig) -> Result<(), FetchError> {
+pub(super) fn look_locally(config: &SourceConfig) -> Result<(), FetchError> {
     let Some(path) = config.url.local_path() else { return Ok(()) };
     let missing = |reason: String| FetchError::NoRepository { url: config.url.to_string(), reason };
     if let Err(error) = std::fs::metadata(path) {
@@ -140,8 +140,7 @@ fn take(
     references: &References,
     progress: &mut dyn FnMut(Transfer) -> ControlFlow<()>,
 ) -> Result<(Revision, Transfer), Failure> {
-    let talk =
-        Talk { state: RefCell::new(State { progress, last: Transfer::default(), stop: None, tried: false }), config };
+    let talk = Talk::new(config, progress);
     let failed = |error: git2::Error| talk.failure(path, error);
     let mut remote = repository.remote_anonymous(config.url.reveal()).map_err(&failed)?;
     let mut connection =
@@ -180,13 +179,13 @@ fn take(
     Ok((revision, talk.state.into_inner().last))
 }
 
-fn proxy() -> ProxyOptions<'static> {
+pub(super) fn proxy() -> ProxyOptions<'static> {
     let mut options = ProxyOptions::new();
     options.auto();
     options
 }
 
-fn find_branch<'h>(heads: &'h [Head], config: &SourceConfig) -> Result<&'h Head, FetchError> {
+pub(super) fn find_branch<'h>(heads: &'h [Head], config: &SourceConfig) -> Result<&'h Head, FetchError> {
     let full = format!("refs/heads/{}", config.branch);
     if let Some(head) = heads.iter().find(|head| head.name == full.as_bytes()) {
         return Ok(head);
@@ -233,7 +232,7 @@ fn tags_are_known(repository: &Repository, references: &References, heads: &[Hea
 }
 
 /// What both sets of callbacks of one fetch share.
-struct Talk<'t> {
+pub(super) struct Talk<'t> {
     config: &'t SourceConfig,
     state: RefCell<State<'t>>,
 }
@@ -251,8 +250,14 @@ enum Stop {
     TooLarge,
 }
 
+impl<'t> Talk<'t> {
+    pub(super) fn new(config: &'t SourceConfig, progress: &'t mut dyn FnMut(Transfer) -> ControlFlow<()>) -> Self {
+        Self { config, state: RefCell::new(State { progress, last: Transfer::default(), stop: None, tried: false }) }
+    }
+}
+
 impl Talk<'_> {
-    fn callbacks(&self) -> RemoteCallbacks<'_> {
+    pub(super) fn callbacks(&self) -> RemoteCallbacks<'_> {
         let mut callbacks = RemoteCallbacks::new();
         callbacks
             .credentials(|_, user, allowed| self.credentials(user, allowed))
@@ -303,7 +308,7 @@ impl Talk<'_> {
         }
     }
 
-    fn failure(&self, mirror: &std::path::Path, error: git2::Error) -> Failure {
+    pub(super) fn failure(&self, mirror: &std::path::Path, error: git2::Error) -> Failure {
         let url = || self.config.url.to_string();
         match self.state.borrow().stop {
             Some(Stop::Asked) => return Failure::Source(FetchError::Cancelled { url: url() }),

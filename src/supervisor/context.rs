@@ -27,7 +27,7 @@ pub struct Installation {
 }
 
 /// One supervisor: what stays the same for the whole process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Supervisor {
     /// Where everything lies.
     pub layout: Layout,

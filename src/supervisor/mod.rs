@@ -9,6 +9,7 @@ mod context;
 mod crew;
 mod denials;
 mod dispatcher;
+mod doctor;
 mod error;
 mod event;
 mod forgotten;
@@ -50,6 +51,7 @@ pub use backup::{
 };
 pub use check::CheckOptions;
 pub use context::{Installation, Supervisor};
+pub use doctor::{Finding, Health};
 pub use error::RunError;
 pub use event::{Event, Observer};
 pub use gate::Clock;

@@ -1,6 +1,8 @@
 //! Asking the source what modules there are. A source that can't be read is said; the run goes on with what is installed.
 
 use std::ops::ControlFlow;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use updates_protocol::ModuleName;
@@ -8,8 +10,16 @@ use updates_protocol::ModuleName;
 use super::Supervisor;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
+use crate::process::CancelToken;
 use crate::record::SyncRecord;
-use crate::source::{Mirror, RejectedFolder, Revision, SourceConfig, SourceModule, SourceUrl, Trust};
+use crate::source::{
+    FetchError, Fetched, Mirror, RejectedFolder, Revision, SourceConfig, SourceModule, SourceUrl, Trust,
+};
+
+/// How often it is looked whether the run is to end.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a fetch may take to notice that.
+const NOTICE: Duration = Duration::from_secs(2);
 
 /// What a branch's `modules/` holds.
 pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
@@ -47,7 +57,7 @@ pub(super) fn last_seen(supervisor: &Supervisor, module: &ModuleName) -> Option<
     revision.modules().ok()?.into_iter().flatten().find(|found| found.name() == module)
 }
 
-fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
+pub(super) fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
     let settings = &supervisor.config.source;
     SourceConfig {
         url,
@@ -64,7 +74,7 @@ fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
 
 fn read(
     supervisor: &Supervisor,
-    mirror: Result<Mirror, crate::source::FetchError>,
+    mirror: Result<Mirror, FetchError>,
     dispatcher: &mut Dispatcher<'_>,
 ) -> Option<Synced> {
     let settings = &supervisor.config.source;
@@ -83,14 +93,10 @@ fn read(
     record.source = url.to_string();
     dispatcher.event(Event::Syncing { source: record.source.clone() });
     let config = config(supervisor, url);
-    let mut progress = |_| match supervisor.cancel.reason() {
-        None => ControlFlow::Continue(()),
-        Some(_) => ControlFlow::Break(()),
-    };
-    let fetched = mirror.and_then(|mut mirror| {
+    let fetched = mirror.and_then(|mirror| {
         // Where the fetch fails, this is what the installed modules came from.
         record.revision = mirror.head(&config).map(|revision| revision.id());
-        mirror.fetch(&config, &mut progress)
+        fetch_until_cancelled(mirror, config, &supervisor.cancel)
     });
     let synced = match fetched {
         Ok(fetched) => {
@@ -111,4 +117,40 @@ fn read(
     record.error = error;
     dispatcher.event(Event::Synced(record));
     synced
+}
+
+/// Fetches on a thread of its own, which is left behind when it does not notice that the run is to end: libgit2 hears of it
+/// between two packets only, and waits for a name server or a connection for as long as the source's timeout. What the
+/// thread leaves of the mirror is what a power cut leaves.
+fn fetch_until_cancelled(
+    mut mirror: Mirror,
+    config: SourceConfig,
+    cancel: &CancelToken,
+) -> Result<Fetched, FetchError> {
+    let url = config.url.to_string();
+    let (answer, inbox) = channel();
+    let asked = cancel.clone();
+    let spawned = thread::Builder::new().name("fetch".to_owned()).spawn(move || {
+        let mut progress = |_| match asked.reason() {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        };
+        // Nobody listens any more when it was left behind.
+        answer.send(mirror.fetch(&config, &mut progress)).ok();
+    });
+    let mut patience = NOTICE;
+    loop {
+        match inbox.recv_timeout(LOOK) {
+            Ok(fetched) => return fetched,
+            Err(RecvTimeoutError::Disconnected) => {
+                let reason = spawned.err().map_or("it ended without a word".to_owned(), |error| error.to_string());
+                return Err(FetchError::Broken { url, reason });
+            }
+            Err(RecvTimeoutError::Timeout) if cancel.reason().is_none() => {}
+            Err(RecvTimeoutError::Timeout) => match patience.checked_sub(LOOK) {
+                Some(left) => patience = left,
+                None => return Err(FetchError::Cancelled { url }),
+            },
+        }
+    }
 }

@@ -5,8 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod doctor;
 mod journal;
 mod recover;
+mod stop;
 mod window;
 
 use serde_json::Value;
