@@ -6,12 +6,14 @@
 //! an open descriptor: no other run can come between.
 
 use std::convert::Infallible;
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::RawFd;
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::SigSet;
 use updates_protocol::SchemaVersion;
 
 use super::choice::{Choice, choose};
@@ -135,15 +137,31 @@ fn of_this_process(variable: &str) -> Option<String> {
     (pid.parse() == Ok(std::process::id())).then(|| rest.to_owned())
 }
 
-fn execute(program: &std::path::Path, installed: &SchemaVersion, lock: Option<RawFd>) -> io::Result<Infallible> {
+// Not by the standard library's Command: that calls execvp(3), which has a shell read whatever the kernel does not take for
+// a program.
+fn execute(program: &Path, installed: &SchemaVersion, lock: Option<RawFd>) -> io::Result<Infallible> {
     let pid = std::process::id();
-    let mut command = Command::new(program);
-    command.args(std::env::args_os().skip(1)).env(MARK, format!("{pid} {installed}")).env_remove(LOCK);
-    if let Some(descriptor) = lock {
-        command.env(LOCK, format!("{pid} {descriptor}"));
-    }
-    // Signals are let through again by this: one that comes now ends the process at a point where everything is durable.
-    Err(command.exec())
+    let text = |bytes: &OsStr| CString::new(bytes.as_bytes()).map_err(io::Error::from);
+    let path = text(program.as_os_str())?;
+    let arguments: Vec<CString> = std::env::args_os().map(|argument| text(&argument)).collect::<Result<_, _>>()?;
+    let inherited = std::env::vars_os().filter(|(key, _)| key != MARK && key != LOCK);
+    let mut environment: Vec<OsString> = inherited
+        .map(|(mut key, value)| {
+            key.push("=");
+            key.push(value);
+            key
+        })
+        .collect();
+    environment.push(format!("{MARK}={pid} {installed}").into());
+    environment.extend(lock.map(|descriptor| format!("{LOCK}={pid} {descriptor}").into()));
+    let environment: Vec<CString> = environment.iter().map(|entry| text(entry)).collect::<Result<_, _>>()?;
+    // Signals are let through: one that comes now ends the process at a point where everything is durable, and a program
+    // that hangs at its start can be ended by anybody.
+    let blocked = SigSet::thread_get_mask()?;
+    SigSet::empty().thread_set_mask()?;
+    let Err(error) = nix::unistd::execve(&path, &arguments, &environment);
+    blocked.thread_set_mask()?;
+    Err(error.into())
 }
 
 fn call_guard(what: &HandOver) -> Result<(), String> {
