@@ -5,6 +5,7 @@
 # make fuzz     random input for whatever reads bytes from outside, FUZZ_SECONDS (60) for each target
 # make test-cgroup2   version 2 cgroup limits, in a virtual machine; `make setup-vm` installs what that needs
 # make test-systemd   services put back by a real systemd, in a container; `make setup-systemd` installs what that needs
+# make test-machine   the package installed by apt, its timer, upgrade and purge, in containers; installs what that needs
 # make deb      the Debian package, into target/deb
 # make install  into PREFIX (default /usr/local), below DESTDIR
 
@@ -16,7 +17,7 @@ RELEASE := $(TARGET)/release
 # Where rustup puts cargo, for a shell that has not heard of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd bench escape-comparison fuzz install deb clean
+.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd test-machine bench escape-comparison fuzz install deb clean
 
 all: build
 
@@ -50,6 +51,9 @@ test-cgroup2: setup-vm
 
 test-systemd: setup-systemd
 	@tests/systemd/run
+
+test-machine: setup-systemd
+	@tests/machine/run
 
 # Everything is kept below target/; what a target finds is in target/fuzz/artifacts/.
 fuzz: setup

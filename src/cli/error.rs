@@ -9,7 +9,7 @@ use updates::fs::PathError;
 use updates::history::HistoryError;
 use updates::record::ExitStatus;
 use updates::state::StateError;
-use updates::supervisor::{BackupError, LearnError, ReleaseError, RunError, VersionError};
+use updates::supervisor::{BackupError, LearnError, ProgramError, ReleaseError, RunError, VersionError};
 
 use super::installation::NotInstalled;
 
@@ -45,6 +45,9 @@ pub enum CliError {
     /// A version was not released.
     #[error(transparent)]
     Release(#[from] ReleaseError),
+    /// Something about the program's own versions could not be done.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// A slot can't be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -90,6 +93,7 @@ impl CliError {
             CliError::Backup(error) => error.status(),
             CliError::Version(error) => error.status(),
             CliError::Release(error) => error.status(),
+            CliError::Program(error) => error.status(),
             CliError::Settings(SettingsError::UnknownModule { .. } | SettingsError::UnknownComponent { .. }) => {
                 ExitStatus::Usage
             }

@@ -9,6 +9,7 @@ mod doctor;
 mod ending;
 mod error;
 mod generate;
+mod hand_over;
 mod inspect;
 mod installation;
 mod journal;
@@ -41,32 +42,40 @@ use journal::{About, Journal};
 use style::{Painter, Tone, printable};
 use tell::Priority;
 
-/// Parses the command line, does what it says, and reports.
+/// Parses the command line, does what it says, and reports; or lets the version of this program that is in use do so.
 pub fn main() -> ExitCode {
+    let words = hand_over::words();
+    words.hand_over();
+    let code = begin();
+    words.settle(code);
+    ExitCode::from(code)
+}
+
+fn begin() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let usage = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             // Nobody to tell when the terminal is gone.
             error.print().ok();
-            return ExitCode::from(if usage { ExitStatus::Usage.code() } else { 0 });
+            return if usage { ExitStatus::Usage.code() } else { 0 };
         }
     };
     let journal = Journal::of_stderr().map(Arc::new);
     diagnostics(cli.global.verbose, journal.clone());
     match dispatch(&cli, journal.clone()) {
-        Ok(status) => ExitCode::from(status.code()),
-        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Ok(status) => status.code(),
+        Err(error) if error.is_closed_pipe() => 0,
         Err(error) => {
             if let Some(journal) = journal {
                 let about = About { exit: Some(error.status()), ..About::default() };
                 journal.write(Priority::Error, &printable(&error.to_string()), about);
-                return ExitCode::from(error.status().code());
+                return error.status().code();
             }
             let painter = Painter::new(cli.global.color, &std::io::stderr());
             let line = format!("{} {error}\n", painter.paint(Tone::Bad, "error:"));
             std::io::stderr().lock().write_all(line.as_bytes()).ok();
-            ExitCode::from(error.status().code())
+            error.status().code()
         }
     }
 }

@@ -86,7 +86,7 @@ impl Told {
 pub fn tell(event: &Event) -> Vec<Told> {
     let one = match event {
         Event::Began { .. } | Event::Working { .. } => return Vec::new(),
-        Event::Update(update) => return updated(update),
+        Event::Update(update) | Event::Program(update) => return updated(update),
         Event::Synced(sync) => return synced(sync).into_iter().collect(),
         Event::Recovered(rollback) => recovered(rollback),
         Event::OutsideWindow(outside) => Told::new(Priority::Info, outside_window(outside)),

@@ -14,12 +14,7 @@ use crate::fs::{IoContext, PathError, sync_directory};
 pub(super) fn move_aside(path: &Path) -> Result<(PathBuf, Vec<InFlight>), PathError> {
     let saved = save(path);
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let kept = (0u32..)
-        .map(|count| {
-            with_suffix(path, &if count == 0 { format!(".corrupt-{now}") } else { format!(".corrupt-{now}.{count}") })
-        })
-        .find(|name| !name.exists())
-        .unwrap_or_else(|| with_suffix(path, ".corrupt"));
+    let kept = free_name(path, &format!(".corrupt-{now}"));
     // The companions first: a new database must never find the log of the old one.
     for companion in ["-wal", "-shm", ""] {
         let from = with_suffix(path, companion);
@@ -34,13 +29,21 @@ pub(super) fn move_aside(path: &Path) -> Result<(PathBuf, Vec<InFlight>), PathEr
 }
 
 // Best effort by nature: whatever can't be read is what the supervisor finds in the checkpoints themselves.
-fn save(path: &Path) -> Vec<InFlight> {
+pub(super) fn save(path: &Path) -> Vec<InFlight> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .and_then(|connection| read_each(&connection))
         .unwrap_or_default()
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The path with a suffix, and a number after it where that name is taken.
+pub(super) fn free_name(path: &Path, suffix: &str) -> PathBuf {
+    (0u32..)
+        .map(|count| with_suffix(path, &if count == 0 { suffix.to_owned() } else { format!("{suffix}.{count}") }))
+        .find(|name| !name.exists())
+        .unwrap_or_else(|| with_suffix(path, suffix))
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -18,7 +18,8 @@ pub enum HistoryError {
     },
     /// A newer release wrote it.
     #[error(
-        "{} has format {found}, this version reads up to {known}; install the newer version again, or move the file away",
+        "{} has format {found}, this version reads up to {known}; where no copy was kept for this version, install the newer \
+         one again, or move the file away; where one was, the next run goes back to it",
         path.display()
     )]
     Newer {

@@ -50,21 +50,7 @@ impl History {
         let failed = self.failed("note a module's start in");
         self.durably(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            for entry in entries {
-                transaction
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO in_flight (module, run_id, phase, attempt, tries, payload)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    )?
-                    .execute(params![
-                        entry.module.as_str(),
-                        entry.run_id.as_str(),
-                        entry.phase.as_str(),
-                        entry.attempt,
-                        entry.tries,
-                        entry.payload.to_string(),
-                    ])?;
-            }
+            entries.iter().try_for_each(|entry| insert(&transaction, entry))?;
             transaction.commit()
         })
         .map_err(failed)
@@ -144,6 +130,24 @@ impl History {
         connection.prepare_cached("PRAGMA synchronous = NORMAL")?.raw_execute()?;
         changed
     }
+}
+
+/// Writes one row, in place of one of the same module.
+pub(super) fn insert(connection: &Connection, entry: &InFlight) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO in_flight (module, run_id, phase, attempt, tries, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            entry.module.as_str(),
+            entry.run_id.as_str(),
+            entry.phase.as_str(),
+            entry.attempt,
+            entry.tries,
+            entry.payload.to_string(),
+        ])
+        .map(drop)
 }
 
 pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<InFlight>> {

@@ -10,7 +10,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::in_flight::read_all;
-use super::{HistoryError, aside, schema};
+use super::schema::{self, Format};
+use super::{HistoryError, aside, copies};
 use crate::fs::IoContext;
 
 /// How long a statement waits for another process, for example a person's `sqlite3`.
@@ -33,8 +34,19 @@ pub struct HistoryReader {
 impl History {
     /// Opens the database at `path`, and makes it where there is none. One that is corrupt is moved aside, its list of
     /// modules in flight is saved as far as it can be read, and [`History::notes`] tells.
+    ///
+    /// One that a newer program has brought to a format that can't be read here is moved aside too, where that program
+    /// kept a copy that can; its list of modules in flight comes along.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         match Self::open_sound(path) {
+            Err(HistoryError::Newer { path: newer, found, known }) => match copies::take_back(path)? {
+                Some(note) => {
+                    let mut history = Self::open_sound(path)?;
+                    history.notes.push(note);
+                    Ok(history)
+                }
+                None => Err(HistoryError::Newer { path: newer, found, known }),
+            },
             Err(error) if error.is_corruption() => {
                 let (kept, in_flight) = aside::move_aside(path)?;
                 let mut history = Self::open_sound(path)?;
@@ -73,7 +85,7 @@ impl History {
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         let format = history.reader.format()?;
         let connection = &mut history.reader.connection;
-        schema::migrate(connection, format).map_err(failed)?;
+        schema::migrate(connection, format, |connection, number| copies::keep(connection, path, number), failed)?;
         // A damaged page is found when it is read; these are the ones that a start depends on.
         connection.query_row("SELECT max(number) FROM runs", [], |_| Ok(())).map_err(failed)?;
         read_all(connection).map_err(failed)?;
@@ -103,7 +115,7 @@ impl HistoryReader {
         }
         let reader = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, || Ok(()))?;
         // A database that was made and not yet filled, or one that a killed first start left.
-        if reader.format()? == 0 { Ok(None) } else { Ok(Some(reader)) }
+        if reader.format()?.number == 0 { Ok(None) } else { Ok(Some(reader)) }
     }
 
     fn connect(path: &Path, flags: OpenFlags, prepare: impl FnOnce() -> io::Result<()>) -> Result<Self, HistoryError> {
@@ -114,10 +126,11 @@ impl HistoryReader {
         Ok(Self { connection, path: path.to_owned() })
     }
 
-    fn format(&self) -> Result<i64, HistoryError> {
-        let found = schema::format(&self.connection).map_err(self.failed("open"))?;
-        if found > schema::NEWEST {
-            return Err(HistoryError::Newer { path: self.path.clone(), found, known: schema::NEWEST });
+    fn format(&self) -> Result<Format, HistoryError> {
+        let found = Format::of(&self.connection).map_err(self.failed("open"))?;
+        if !found.is_readable() {
+            let (found, known) = (found.number.max(found.readable_from), schema::NEWEST);
+            return Err(HistoryError::Newer { path: self.path.clone(), found, known });
         }
         Ok(found)
     }

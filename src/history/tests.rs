@@ -57,6 +57,7 @@ fn run(number: usize, modules: &[(&str, ModuleStatus)]) -> RunRecord {
         outside_window: None,
         sync: None,
         recovered: Vec::new(),
+        program: None,
         updates: Vec::new(),
         modules: modules.iter().map(module).collect(),
         problems: Vec::new(),
@@ -216,7 +217,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     let place = Place::new();
     place.open().reader().connection.pragma_update(None, "user_version", 99).unwrap();
     let error = History::open(&place.path()).unwrap_err().to_string();
-    assert!(error.contains("has format 99, this version reads up to 1"), "{error}");
+    assert!(error.contains("has format 99, this version reads up to 2; where no copy was kept"), "{error}");
     assert!(HistoryReader::open(&place.path()).is_err());
     assert_eq!(
         fs::read_dir(place.0.path())
@@ -246,4 +247,87 @@ fn what_is_noted_with_a_running_module_is_there_at_the_next_start_and_only_with_
     // Not closed: as a killed process leaves it.
     let _unclosed = std::mem::ManuallyDrop::new(history);
     assert_eq!(place.open().in_flight().unwrap()[0].payload, json!({"units": {"web": 2}}));
+}
+
+/// Does to the database what a later release would, up to the step after `steps`.
+fn bring_forward(place: &Place, steps: usize) {
+    let mut connection = rusqlite::Connection::open(place.path()).unwrap();
+    let format = schema::Format::of(&connection).unwrap();
+    let keep = |connection: &rusqlite::Connection, number| copies::keep(connection, &place.path(), number);
+    let failed = |source| HistoryError::Database { action: "open", path: place.path(), source };
+    schema::steps(&mut connection, format, &schema::tests::later()[..steps], keep, failed).unwrap();
+}
+
+#[test]
+fn a_later_format_that_only_adds_is_read_and_written_by_this_program() {
+    let place = Place::new();
+    place.open().finish_run(&run(1, &[("nginx", ModuleStatus::Updated)])).unwrap();
+    bring_forward(&place, 3);
+    let mut history = place.open();
+    history.finish_run(&run(2, &[("nginx", ModuleStatus::Succeeded)])).unwrap();
+    assert!(history.notes().is_empty());
+    assert_eq!(history.reader().runs(9).unwrap().len(), 2);
+    // And the later one still knows what it is.
+    let format = schema::Format::of(&history.reader().connection).unwrap();
+    assert_eq!((format.number, format.readable_from), (3, 1));
+}
+
+#[test]
+fn the_first_format_is_brought_forward_so_that_its_own_programs_still_read_it() {
+    let place = Place::new();
+    let mut connection = rusqlite::Connection::open(place.path()).unwrap();
+    let failed = |source| HistoryError::Database { action: "open", path: place.path(), source };
+    let empty = schema::Format::of(&connection).unwrap();
+    schema::steps(&mut connection, empty, &schema::tests::later()[..1], |_, _| Ok(()), failed).unwrap();
+    drop(connection);
+    let history = place.open();
+    let version: i64 = history.reader().connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+    assert_eq!(schema::Format::of(&history.reader().connection).unwrap().number, schema::NEWEST);
+}
+
+#[test]
+fn a_format_that_cannot_be_read_gives_way_to_the_copy_that_was_kept_with_what_runs_now() {
+    let place = Place::new();
+    let mut history = place.open();
+    history.finish_run(&run(1, &[("nginx", ModuleStatus::Updated)])).unwrap();
+    // In flight when the copy is made, and settled by the later program.
+    history.begin_module(&id(1), &name("settled"), Phase::Main, 1, &json!({})).unwrap();
+    drop(history);
+    bring_forward(&place, 4);
+    let later = rusqlite::Connection::open(place.path()).unwrap();
+    later.execute("DELETE FROM in_flight", []).unwrap();
+    let row = "INSERT INTO in_flight VALUES ('running', '20260101T000000Z-0002', 'main', 1, 0, '{\"x\": 1}')";
+    later.execute(row, []).unwrap();
+    drop(later);
+
+    let error = HistoryReader::open(&place.path()).unwrap_err().to_string();
+    assert!(error.contains("has format 4"), "{error}");
+    let history = place.open();
+    assert!(history.notes()[0].contains("1 modules that were running come along"), "{:?}", history.notes());
+    let in_flight = history.in_flight().unwrap();
+    assert_eq!(in_flight.len(), 1, "{in_flight:?}");
+    assert_eq!((in_flight[0].module.clone(), in_flight[0].payload.clone()), (name("running"), json!({"x": 1})));
+    assert_eq!(history.reader().runs(9).unwrap().len(), 1);
+    drop(history);
+
+    // The later program finds what it wrote, and takes the database forward again.
+    let newer = fs::read_dir(place.0.path()).unwrap().map(|entry| entry.unwrap().path());
+    let newer: Vec<_> = newer.filter(|path| path.to_str().unwrap().contains(".newer-")).collect();
+    let newer = rusqlite::Connection::open(&newer[0]).unwrap();
+    assert!(newer.table_exists(None, "module_results").unwrap());
+    bring_forward(&place, 4);
+    assert!(HistoryReader::open(&place.path()).is_err());
+    assert!(place.open().notes()[0].contains(".format-3"));
+}
+
+#[test]
+fn a_copy_that_is_damaged_is_none() {
+    let place = Place::new();
+    drop(place.open());
+    bring_forward(&place, 4);
+    let copy = place.0.path().join("updates.db.format-3");
+    assert!(copy.exists());
+    fs::write(&copy, b"SQLite format 3, but no database").unwrap();
+    assert!(matches!(History::open(&place.path()), Err(HistoryError::Newer { .. })));
 }

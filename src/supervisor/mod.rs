@@ -15,6 +15,7 @@ mod event;
 mod forgotten;
 mod gate;
 mod in_flight;
+mod inherited;
 mod interrupt;
 mod journal;
 mod learn;
@@ -33,6 +34,7 @@ mod run;
 mod sandbox;
 mod schedule;
 mod select;
+mod self_update;
 mod stores;
 mod surroundings;
 mod sync;
@@ -63,6 +65,9 @@ pub use one::{OneModule, OneOptions};
 pub use reach::ReachError;
 pub use release::{ReleaseError, ReleaseOptions, Released};
 pub use run::RunOptions;
+pub use self_update::{
+    HandOver, Moved, OnTrial, ProgramError, ProgramInUse, Start, hand_over, is_counted, program_in_use, take_back,
+};
 pub use versions::{CheckedOut, CheckoutOptions, LetGo, ListedVersion, Until, UntilError, VersionError, Versions};
 
 use context::RunContext;

@@ -12,7 +12,9 @@ use super::dispatcher::Dispatcher;
 use super::event::Event;
 use crate::process::CancelToken;
 use crate::record::SyncRecord;
-use crate::source::{FetchError, Fetched, Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl, Trust};
+use crate::source::{
+    FetchError, Fetched, Mirror, RejectedFolder, Revision, SourceConfig, SourceModule, SourceUrl, Trust,
+};
 
 /// How often it is looked whether the run is to end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -22,8 +24,14 @@ const NOTICE: Duration = Duration::from_secs(2);
 /// What a branch's `modules/` holds.
 pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
 
+/// What a sync found: the revision, and the modules of it.
+pub(super) struct Synced {
+    pub(super) revision: Revision,
+    pub(super) modules: Found,
+}
+
 /// Fetches into the mirror and reads the modules. `None` when there is no source or it can't be read.
-pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Found> {
+pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Synced> {
     let mirror = Mirror::open_or_create(&supervisor.layout.mirror());
     read(supervisor, mirror, dispatcher)
 }
@@ -33,7 +41,7 @@ pub(super) fn look(
     supervisor: &Supervisor,
     scratch: &std::path::Path,
     dispatcher: &mut Dispatcher<'_>,
-) -> Option<Found> {
+) -> Option<Synced> {
     let mirror = Mirror::borrowing(&scratch.join("mirror.git"), &supervisor.layout.mirror());
     read(supervisor, mirror, dispatcher)
 }
@@ -77,7 +85,11 @@ pub(super) fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
     }
 }
 
-fn read(supervisor: &Supervisor, mirror: Result<Mirror, FetchError>, dispatcher: &mut Dispatcher<'_>) -> Option<Found> {
+fn read(
+    supervisor: &Supervisor,
+    mirror: Result<Mirror, FetchError>,
+    dispatcher: &mut Dispatcher<'_>,
+) -> Option<Synced> {
     let settings = &supervisor.config.source;
     let url = settings.url.as_deref()?;
     let mut record =
@@ -99,23 +111,25 @@ fn read(supervisor: &Supervisor, mirror: Result<Mirror, FetchError>, dispatcher:
         record.revision = mirror.head(&config).map(|revision| revision.id());
         fetch_until_cancelled(mirror, config, &supervisor.cancel)
     });
-    let modules = match fetched {
+    let synced = match fetched {
         Ok(fetched) => {
             if let Some(reason) = fetched.rebuilt {
                 dispatcher.event(Event::Problem(format!("the mirror was damaged and was made anew: {reason}")));
             }
             record.revision = Some(fetched.revision.id());
-            fetched.revision.modules().map_err(|error| error.to_string())
+            let revision = fetched.revision;
+            let modules = revision.modules().map_err(|error| error.to_string());
+            modules.map(|modules| Synced { revision, modules })
         }
         Err(error) => Err(error.to_string()),
     };
-    let (modules, error) = match modules {
-        Ok(modules) => (Some(modules), None),
+    let (synced, error) = match synced {
+        Ok(synced) => (Some(synced), None),
         Err(error) => (None, Some(error)),
     };
     record.error = error;
     dispatcher.event(Event::Synced(record));
-    modules
+    synced
 }
 
 /// Fetches on a thread of its own, which is left behind when it does not notice that the run is to end: libgit2 hears of it

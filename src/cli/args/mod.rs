@@ -18,7 +18,7 @@ pub use versions::{CheckoutArgs, HoldArgs, ReleaseArgs, UnholdArgs, VersionsArgs
 
 /// Keeps this server current, and takes back what an update broke.
 #[derive(Debug, Parser)]
-#[command(name = "updates", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "updates", version = updates::release::version(), propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -256,5 +256,15 @@ impl WaitArgs {
     /// How long to wait; not at all when nothing was said.
     pub fn duration(&self) -> Duration {
         Duration::from_secs(self.wait.unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_and_argument_can_be_told_from_the_others() {
+        super::Cli::command().debug_assert();
     }
 }
