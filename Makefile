@@ -5,6 +5,7 @@
 # make fuzz     random input for whatever reads bytes from outside, FUZZ_SECONDS (60) for each target
 # make test-cgroup2   version 2 cgroup limits, in a virtual machine; `make setup-vm` installs what that needs
 # make test-systemd   services put back by a real systemd, in a container; `make setup-systemd` installs what that needs
+# make artifact what self-update takes: target/artifact/updates-VERSION-ARCH-linux.tar.gz and its stanza, docs/self-update.md
 # make install  into PREFIX (default /usr/local), below DESTDIR
 
 PREFIX  ?= /usr/local
@@ -15,7 +16,7 @@ RELEASE := $(TARGET)/release
 # Where rustup puts cargo, for a shell that has not heard of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd bench escape-comparison fuzz install clean
+.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd bench escape-comparison fuzz artifact install clean
 
 all: build
 
@@ -70,6 +71,7 @@ escape-comparison: setup
 install: build
 	install -D -m 0755 $(RELEASE)/updates $(DESTDIR)$(PREFIX)/bin/updates
 	install -D -m 0755 $(RELEASE)/updates-runner $(DESTDIR)$(PREFIX)/lib/updates/updates-runner
+	install -D -m 0755 packaging/guard/updates-guard $(DESTDIR)$(PREFIX)/lib/updates/updates-guard
 	install -d $(DESTDIR)$(PREFIX)/lib/updates/sandbox-profiles $(DESTDIR)$(PREFIX)/lib/updates/python
 	install -m 0644 sandbox-profiles/*.json $(DESTDIR)$(PREFIX)/lib/updates/sandbox-profiles/
 	cp -R runner/python/host.py runner/python/updates runner/python/initialization $(DESTDIR)$(PREFIX)/lib/updates/python/
@@ -80,6 +82,10 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' packaging/systemd/updates.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/updates.service
 	install -m 0644 packaging/systemd/updates.timer $(DESTDIR)$(PREFIX)/lib/systemd/system/updates.timer
+
+# The same parts as an installation has, below nothing.
+artifact: build
+	@packaging/artifact $(RELEASE)/updates $(TARGET)/artifact
 
 clean:
 	$(CARGO) clean

@@ -5,7 +5,7 @@ use updates::catalog::{Broken, Catalog, CatalogEntry, Installed, without_passwor
 use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
 use updates::profile::Profiles;
 use updates::record::{ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord};
-use updates::supervisor::is_persons_restore;
+use updates::supervisor::{is_persons_restore, program_in_use};
 use updates_protocol::{DeclaredPath, Level, ModuleName};
 
 use super::error::CliError;
@@ -123,8 +123,10 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let settled: Vec<_> = modules.filter(|module| is_over(module)).map(|module| module.module.as_str()).collect();
     let held = Catalog::open(&session.layout).all_held()?;
     let (installed, broken) = read_catalog(session)?;
+    let program = program_in_use(&session.layout)?;
     let json = json!({
         "last_run": last,
+        "program": program,
         "interrupted": in_flight.iter().map(|row| &row.module).collect::<Vec<_>>(),
         "settled_since": settled,
         "held": held,
@@ -160,6 +162,16 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         for broken in &broken {
             let name = painter.paint(Tone::Bad, &printable(&broken.name));
             text.push_str(&format!("{name}: {}\n", printable(&broken.problem)));
+        }
+        if let Some(note) = &program.note {
+            text.push_str(&format!("{} {}\n", painter.paint(Tone::Bad, "!"), printable(note)));
+        }
+        if let Some(trial) = &program.trial {
+            let (version, starts, tries) = (&trial.version, trial.starts, trial.tries);
+            text.push_str(&format!("updates {version} is on trial: {starts} of {tries} starts are used\n"));
+        }
+        if program.is_wrong {
+            text.push_str(&format!("{} {}\n", painter.paint(Tone::Bad, "!"), printable(&program.reason)));
         }
         text
     })?;
