@@ -7,6 +7,7 @@
 # make test-systemd   services put back by a real systemd, in a container; `make setup-systemd` installs what that needs
 # make test-machine   the package installed by apt, its timer, upgrade and purge, in containers; installs what that needs
 # make deb      the Debian package, into target/deb
+# make artifact what self-update takes: target/artifact/updates-VERSION-ARCH-linux.tar.gz and its stanza, docs/self-update.md
 # make install  into PREFIX (default /usr/local), below DESTDIR
 
 PREFIX  ?= /usr/local
@@ -17,7 +18,7 @@ RELEASE := $(TARGET)/release
 # Where rustup puts cargo, for a shell that has not heard of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd test-machine bench escape-comparison fuzz install deb clean
+.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd test-machine bench escape-comparison fuzz install deb artifact clean
 
 all: build
 
@@ -80,6 +81,10 @@ deb: build
 	@packaging/setup package
 	@mkdir -p target/deb
 	BUILT=yes DEB_DESTINATION=$(CURDIR)/target/deb debian/rules binary
+
+# The same parts as an installation has, below nothing.
+artifact: build
+	@packaging/artifact $(RELEASE)/updates $(TARGET)/artifact
 
 clean:
 	$(CARGO) clean

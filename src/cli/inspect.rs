@@ -7,7 +7,7 @@ use updates::catalog::{Broken, Catalog, CatalogEntry, Installed, Kept, without_p
 use updates::history::{HistoryReader, ModuleRun, RunSelector, RunSummary};
 use updates::profile::Profiles;
 use updates::record::{ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord};
-use updates::supervisor::is_persons_restore;
+use updates::supervisor::{is_persons_restore, program_in_use};
 use updates_protocol::{DeclaredPath, Level, ModuleName};
 
 use super::error::CliError;
@@ -147,8 +147,10 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
     let catalog = Catalog::open(&session.layout);
     let (held, kept) = (catalog.all_held()?, catalog.all_kept()?);
     let (installed, broken) = read_catalog(session)?;
+    let program = program_in_use(&session.layout)?;
     let mut json = json!({
         "last_run": last,
+        "program": program,
         "interrupted": in_flight.iter().map(|row| &row.module).collect::<Vec<_>>(),
         "settled_since": settled,
         "held": held,
@@ -188,6 +190,16 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         for broken in &broken {
             let name = painter.paint(Tone::Bad, &printable(&broken.name));
             text.push_str(&format!("{name}: {}\n", printable(&broken.problem)));
+        }
+        if let Some(note) = &program.note {
+            text.push_str(&format!("{} {}\n", painter.paint(Tone::Bad, "!"), printable(note)));
+        }
+        if let Some(trial) = &program.trial {
+            let (version, starts, tries) = (&trial.version, trial.starts, trial.tries);
+            text.push_str(&format!("updates {version} is on trial: {starts} of {tries} starts are used\n"));
+        }
+        if program.is_wrong {
+            text.push_str(&format!("{} {}\n", painter.paint(Tone::Bad, "!"), printable(&program.reason)));
         }
         text
     })?;

@@ -121,8 +121,9 @@ impl Place {
     pub fn examine_way(&self) -> Result<(), Mistrust> {
         for folder in self.versions.ancestors() {
             match private(folder, false) {
+                Ok(_) => {}
                 Err(Mistrust::Path(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                other => drop(other?),
+                Err(error) => return Err(error),
             }
         }
         Ok(())

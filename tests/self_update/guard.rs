@@ -150,6 +150,11 @@ fn killed_at(scene: &Scene, step: usize, after: bool) -> bool {
         .arg("check")
         .env("PATH", format!("{}:/usr/bin:/bin", shims.path().display()));
     let killed = !command.status().unwrap().success();
+    // What the guard had called holds its lock for another moment.
+    let lock = fs::File::options().write(true).open(scene.root.at("/run/updates/lock")).unwrap();
+    let free = || rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+    crate::support::until("the lock is free", free);
+    drop(lock);
     let calls = fs::read_to_string(&count).unwrap().lines().count();
     assert_eq!(killed, calls >= step, "step {step} of {calls}");
     killed

@@ -6,7 +6,20 @@ use crate::programs::Artifact;
 use crate::scene::Scene;
 
 /// The calls that change anything, or make it durable.
-const CALLS: [&str; 9] = ["rename", "renameat2", "fsync", "syncfs", "symlink", "symlinkat", "unlink", "write", "mkdir"];
+const CALLS: [&str; 12] = [
+    "execve",
+    "mkdirat",
+    "renameat",
+    "rename",
+    "renameat2",
+    "fsync",
+    "syncfs",
+    "symlink",
+    "symlinkat",
+    "unlink",
+    "write",
+    "mkdir",
+];
 
 /// Runs `updates run` and kills it when it enters the `index`th of these calls that is about one of the places of
 /// self-update. False when there were fewer.
@@ -19,6 +32,7 @@ fn killed_at(scene: &Scene, call: &str, index: usize) -> bool {
         "usr/local/lib/updates/current.new",
         "usr/local/lib/updates/versions",
         "usr/local/lib/updates/versions/0.2.0",
+        "usr/local/lib/updates/versions/0.2.0/bin/updates",
         "var/lib/updates/self-update",
         "var/lib/updates/self-update/trial",
         "var/lib/updates/self-update/previous",
@@ -60,6 +74,6 @@ fn killed_at_any_step_of_the_flip_the_next_run_works_and_nothing_is_half() {
     let steps: Vec<(&str, usize)> = CALLS.iter().map(|call| (*call, at_each_step(call))).collect();
     // Not one of them may have escaped the filter: the folder, the trial, the link, and the start.
     let of = |call: &str| steps.iter().find(|(name, _)| *name == call).unwrap().1;
-    assert!(of("rename") + of("renameat2") >= 3, "{steps:?}");
+    assert!(of("rename") + of("renameat") + of("renameat2") >= 3, "{steps:?}");
     assert!(of("symlink") + of("symlinkat") == 1 && of("fsync") >= 5 && of("write") >= 1, "{steps:?}");
 }

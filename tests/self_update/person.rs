@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::programs::{Artifact, OWN};
 use crate::scene::Scene;
 
-fn words<'a>(scene: &Scene, words: &[&'a str]) -> crate::support::Ran {
+fn words(scene: &Scene, words: &[&str]) -> crate::support::Ran {
     scene.root.updates(&[&["self"], words].concat())
 }
 

@@ -87,7 +87,7 @@ impl Artifact {
 
     /// A script that does `first`, and then executes the program of `version`.
     pub fn script(version: &str, first: &str) -> Self {
-        Self::with(format!("#!/bin/sh\n{first}\nexec {} \"$@\"\n", program(version).display()).as_bytes())
+        Self::with(format!("#!/bin/bash\n{first}\nexec {} \"$@\"\n", program(version).display()).as_bytes())
     }
 
     /// A version that works.

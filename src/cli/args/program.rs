@@ -13,6 +13,7 @@ pub enum SelfCommand {
     /// Stay at a version until `unpin`; without one, at that in use
     Pin {
         /// Which version
+        // Not called after its field: clap has a `--version` of its own.
         #[arg(id = "target", value_name = "VERSION")]
         version: Option<SchemaVersion>,
     },

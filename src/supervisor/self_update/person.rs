@@ -32,14 +32,14 @@ pub enum ProgramError {
     Lock(#[from] LockError),
     /// There is nothing to go back to.
     #[error("updates {0} is the installed program, and nothing came by self-update that could be left")]
-    NothingBefore(SchemaVersion),
+    NothingBefore(String),
     /// It is older than what is installed.
     #[error("updates {installed} is installed, and is not left for the older {wanted}; install that package instead")]
     Older {
         /// The installed program's version.
-        installed: SchemaVersion,
+        installed: String,
         /// What was asked for.
-        wanted: SchemaVersion,
+        wanted: String,
     },
     /// It can't be trusted.
     #[error(transparent)]
@@ -68,7 +68,7 @@ impl Supervisor {
         let place = Place::new(layout);
         let installed = handed_over_by().unwrap_or_else(program_version);
         let current = place.current()?.filter(|current| *current > installed);
-        let Some(current) = current else { return Err(ProgramError::NothingBefore(installed)) };
+        let Some(current) = current else { return Err(ProgramError::NothingBefore(installed.to_string())) };
         let trial = Trial::read(layout)?.filter(|trial| trial.version == current);
         let previous = match trial {
             Some(trial) => trial.previous,
@@ -105,7 +105,7 @@ impl Supervisor {
         };
         let wanted = version.unwrap_or(&in_use);
         if *wanted < installed {
-            return Err(ProgramError::Older { installed, wanted: wanted.clone() });
+            return Err(ProgramError::Older { installed: installed.to_string(), wanted: wanted.to_string() });
         }
         let mut now = in_use.clone();
         if *wanted == installed && in_use != installed {
