@@ -69,7 +69,7 @@ def cycle():
     status = subprocess.run(["systemctl", "start", "updates.service"]).returncode
     seconds = round(time.monotonic() - began, 1)
     mark("cycle ends")
-    # What a run says it has done must hold from then on, and the kernel takes its time to write: jbd2 commits after 5 s.
+    # What a run says it has done must hold from then on, and the kernel takes its time: jbd2 commits after 5 s.
     time.sleep(10)
     mark("quiet ends")
     say("cycle", seconds=seconds, start=status, state=state())

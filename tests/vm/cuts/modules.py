@@ -110,9 +110,10 @@ def repository(path):
         for name, (code, configuration, sandbox) in MODULES.items():
             folder = os.path.join(path, "modules", name)
             os.makedirs(folder, exist_ok=True)
+            # The last one has nobody after it whose checkpoint would write out what it left in memory.
+            priority = 200 if name == "files" else 100
             manifest = {
-                # The last one has nobody after it whose checkpoint would write out what it left in memory.
-                "metadata": {"schema_version": VERSIONS[state], "name": name, "priority": 200 if name == "files" else 100},
+                "metadata": {"schema_version": VERSIONS[state], "name": name, "priority": priority},
                 "configuration": configuration,
                 "sandbox": sandbox,
             }
