@@ -12,6 +12,7 @@ pub mod permissions;
 pub mod process;
 pub mod profile;
 pub mod record;
+pub mod release;
 pub mod service;
 pub mod source;
 pub mod state;

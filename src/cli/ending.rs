@@ -74,6 +74,9 @@ fn check_verdict(record: &RunRecord, failed: usize) -> String {
     let updates = |change: Change| record.updates.iter().filter(|update| update.change == change).count();
     let change = record.modules.iter().filter(|module| !would_change(module).is_empty()).count();
     let mut parts = Vec::new();
+    if record.program.as_ref().is_some_and(|update| update.change == Change::Updated) {
+        parts.push("go on with a newer version of updates".to_owned());
+    }
     for (count, what) in [
         (updates(Change::Installed), "install"),
         (updates(Change::Updated), "replace"),

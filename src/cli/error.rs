@@ -9,7 +9,7 @@ use updates::fs::PathError;
 use updates::history::HistoryError;
 use updates::record::ExitStatus;
 use updates::state::StateError;
-use updates::supervisor::{BackupError, LearnError, RunError};
+use updates::supervisor::{BackupError, LearnError, ProgramError, RunError};
 
 use super::installation::NotInstalled;
 
@@ -39,6 +39,9 @@ pub enum CliError {
     /// Something about backups could not be done.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// Something about the program's own versions could not be done.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// A slot can't be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -82,6 +85,7 @@ impl CliError {
             | CliError::NotRoot(_) => ExitStatus::Usage,
             CliError::Run(error) | CliError::Learn(LearnError::Run(error)) => error.status(),
             CliError::Backup(error) => error.status(),
+            CliError::Program(error) => error.status(),
             CliError::Settings(SettingsError::UnknownModule { .. } | SettingsError::UnknownComponent { .. }) => {
                 ExitStatus::Usage
             }

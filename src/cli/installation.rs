@@ -13,6 +13,15 @@ pub struct NotInstalled {
     looked: String,
 }
 
+/// The guard of self-updates, where it is installed.
+pub fn guard() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let beside = program.parent()?;
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let candidates = [beside.join("../lib/updates/updates-guard"), checkout.join("packaging/guard/updates-guard")];
+    candidates.iter().find_map(|candidate| candidate.canonicalize().ok())
+}
+
 /// Finds the parts of this very program, so that two installed versions never mix.
 pub fn find() -> Result<Installation, NotInstalled> {
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/updates"));

@@ -8,6 +8,7 @@ mod doctor;
 mod ending;
 mod error;
 mod generate;
+mod hand_over;
 mod inspect;
 mod installation;
 mod observe;
@@ -33,26 +34,34 @@ use args::{Cli, Command, Global};
 use error::CliError;
 use style::{Painter, Tone};
 
-/// Parses the command line, does what it says, and reports.
+/// Parses the command line, does what it says, and reports; or lets the version of this program that is in use do so.
 pub fn main() -> ExitCode {
+    let words = hand_over::words();
+    words.hand_over();
+    let code = begin();
+    words.settle(code);
+    ExitCode::from(code)
+}
+
+fn begin() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let usage = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             // Nobody to tell when the terminal is gone.
             error.print().ok();
-            return ExitCode::from(if usage { ExitStatus::Usage.code() } else { 0 });
+            return if usage { ExitStatus::Usage.code() } else { 0 };
         }
     };
     diagnostics(cli.global.verbose);
     match dispatch(&cli) {
-        Ok(status) => ExitCode::from(status.code()),
-        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Ok(status) => status.code(),
+        Err(error) if error.is_closed_pipe() => 0,
         Err(error) => {
             let painter = Painter::new(cli.global.color, &std::io::stderr());
             let line = format!("{} {error}\n", painter.paint(Tone::Bad, "error:"));
             std::io::stderr().lock().write_all(line.as_bytes()).ok();
-            ExitCode::from(error.status().code())
+            error.status().code()
         }
     }
 }

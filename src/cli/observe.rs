@@ -191,7 +191,7 @@ impl Observer for Screen {
             Event::Recovered(rollback) => self.recovered(rollback),
             Event::Syncing { source } => self.say(Level::Info, &format!("asking {source}")),
             Event::Synced(sync) => self.synced(sync),
-            Event::Update(update) => self.update(update),
+            Event::Update(update) | Event::Program(update) => self.update(update),
             Event::Planned(modules) => {
                 let names: Vec<_> = modules.iter().map(AsRef::<str>::as_ref).collect();
                 self.say(Level::Debug, &format!("to run: {}", names.join(", ")));

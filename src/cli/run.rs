@@ -26,9 +26,17 @@ pub fn run(session: &Session<'_>, cancel: CancelToken, arguments: &RunArgs) -> R
         no_sync: arguments.source.no_sync,
         ignore_window: arguments.ignore_window,
         wait: arguments.wait.duration(),
+        config_file: session.global.config.as_ref().and_then(|file| file.canonicalize().ok()),
     };
     let record = supervisor.run(&options, &mut screen(session))?;
-    report(session, &record, "last")
+    let status = report(session, &record, "last")?;
+    // The end of a run, for a version on trial. An interrupted one has shown nothing: it may have hung.
+    if status != ExitStatus::Interrupted
+        && let Err(error) = supervisor.confirm_program()
+    {
+        tracing::error!("{error}");
+    }
+    Ok(status)
 }
 
 /// `updates check`

@@ -16,7 +16,7 @@ pub fn summary(record: &RunRecord, shown: &str, painter: &Painter) -> String {
         };
         line(&mut text, &format!("  {}: an interrupted run had left it; {how}", recovered.module));
     }
-    for update in &record.updates {
+    for update in record.program.iter().chain(&record.updates) {
         line(&mut text, &format!("  {}", update_line(update, record.kind, painter)));
     }
     let mut modules: Vec<_> = record.modules.iter().collect();

@@ -1,6 +1,7 @@
 //! The database of runs.
 
 mod aside;
+mod copies;
 mod error;
 mod in_flight;
 mod open;
@@ -12,6 +13,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use copies::copy;
 pub use error::HistoryError;
 pub use in_flight::InFlight;
 pub use open::{History, HistoryReader};

@@ -56,6 +56,7 @@ fn run(number: usize, modules: &[(&str, ModuleStatus)]) -> RunRecord {
         status: Some(ExitStatus::Success),
         sync: None,
         recovered: Vec::new(),
+        program: None,
         updates: Vec::new(),
         modules: modules.iter().map(module).collect(),
         problems: Vec::new(),

@@ -86,6 +86,9 @@ pub struct RunRecord {
     /// Modules that were put back first, because an earlier run was interrupted in them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recovered: Vec<RollbackRecord>,
+    /// What became of a newer version of this program, where the source has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<UpdateRecord>,
     /// What phase 1 did to the installed modules.
     pub updates: Vec<UpdateRecord>,
     /// What became of each module, in the order in which they ended.

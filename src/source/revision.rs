@@ -51,6 +51,14 @@ impl Revision {
         Ok(Self { mirror: mirror.to_owned(), commit, time: found.time().seconds(), summary })
     }
 
+    pub(super) fn mirror(&self) -> &Path {
+        &self.mirror
+    }
+
+    pub(super) fn commit(&self) -> Oid {
+        self.commit
+    }
+
     pub(super) fn moved_to(self, mirror: &Path) -> Self {
         Self { mirror: mirror.to_owned(), ..self }
     }

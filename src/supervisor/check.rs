@@ -11,7 +11,7 @@ use super::event::Observer;
 use super::reach::Granter;
 use super::replace::Scope;
 use super::run::{new_run_id, run_installed, status};
-use super::{RunContext, Supervisor, modules, replace, sync};
+use super::{RunContext, Supervisor, modules, replace, self_update, sync};
 use crate::catalog::Catalog;
 use crate::fs::IoContext;
 use crate::record::{Change, ExitStatus, ModuleStatus, RunKind, RunRecord};
@@ -39,11 +39,13 @@ impl Supervisor {
                 .prefix("updates-check-")
                 .tempdir_in(&temporary)
                 .at("create a folder in", &temporary)?;
-            if let Some(modules) = sync::look(self, scratch.path(), &mut dispatcher) {
+            if let Some(found) = sync::look(self, scratch.path(), &mut dispatcher)
+                && self_update::look(self, &found.revision, &mut dispatcher)
+            {
                 let profiles = modules::profiles(self);
                 let granter = Granter { catalog: &catalog, profiles: &profiles, check: true };
                 let scope = Scope { named: &options.modules, unsettled: &BTreeMap::new(), granter };
-                replace::would_replace(modules, &scope, &mut dispatcher);
+                replace::would_replace(found.modules, &scope, &mut dispatcher);
             }
         }
         let context = RunContext::new(self, run_id, &catalog, None, Vec::new())?;
@@ -63,7 +65,9 @@ impl Supervisor {
 /// Whether a run would change something: newer code, or a module that says so.
 fn is_pending(record: &RunRecord) -> bool {
     let code = record.updates.iter().any(|update| matches!(update.change, Change::Installed | Change::Updated));
-    code || record.modules.iter().any(|module| module.status == ModuleStatus::Updated)
+    let program = record.program.iter().any(|update| update.change == Change::Updated);
+    code || program
+        || record.modules.iter().any(|module| module.status == ModuleStatus::Updated)
         || pending_by_word(record).next().is_some()
 }
 

@@ -38,6 +38,7 @@ impl<'o> Dispatcher<'o> {
             status: None,
             sync: None,
             recovered: Vec::new(),
+            program: None,
             updates: Vec::new(),
             modules: Vec::new(),
             problems: Vec::new(),
@@ -78,6 +79,7 @@ impl<'o> Dispatcher<'o> {
         match event {
             Event::Recovered(rollback) => self.record.recovered.push(rollback),
             Event::Synced(sync) => self.record.sync = Some(sync),
+            Event::Program(update) => self.record.program = Some(update),
             Event::Update(update) => self.record.updates.push(update),
             Event::Ended(module) => self.record.modules.push(*module),
             Event::Problem(problem) => self.record.problems.push(problem),

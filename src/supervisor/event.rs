@@ -19,6 +19,8 @@ pub enum Event {
     },
     /// The source was asked.
     Synced(SyncRecord),
+    /// The source has a newer version of this program; what becomes of it.
+    Program(UpdateRecord),
     /// A module's code was looked at, and perhaps replaced.
     Update(UpdateRecord),
     /// These modules will run, in this order.

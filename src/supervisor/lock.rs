@@ -4,11 +4,13 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::{FdFlags, fcntl_setfd};
 use updates_protocol::Turn;
 
 use crate::fs::{IoContext, PathError};
@@ -23,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 #[must_use]
 pub struct RunLock {
-    _file: File,
+    file: File,
     turn: Turn,
 }
 
@@ -60,14 +62,42 @@ impl RunLock {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).at("create", parent)?;
         }
-        let mut file = open(path)?;
+        Self::of(open(path)?, path, wait, stop)
+    }
+
+    /// The lock that this process was given when it was executed, as the descriptor that [`RunLock::hand_on`] named. One
+    /// that is something else by now is left alone, and the lock is taken.
+    pub fn inherit(descriptor: RawFd, path: &Path, wait: Duration, stop: impl Fn() -> bool) -> Result<Self, LockError> {
+        let same = |left: &fs::Metadata, right: &fs::Metadata| (left.dev(), left.ino()) == (right.dev(), right.ino());
+        if let Some(file) = super::inherited::take(descriptor)
+            && let (Ok(given), Ok(named)) = (file.metadata(), fs::metadata(path))
+            && same(&given, &named)
+        {
+            return Self::of(file, path, wait, stop);
+        }
+        Self::take(path, wait, stop)
+    }
+
+    /// Lets whatever this process executes hold the lock on; the number is for [`RunLock::inherit`].
+    pub fn hand_on(&self) -> std::io::Result<RawFd> {
+        fcntl_setfd(&self.file, FdFlags::empty())?;
+        Ok(self.file.as_raw_fd())
+    }
+
+    /// Takes [`RunLock::hand_on`] back: what is executed from now on does not hold it.
+    pub fn keep(&self) -> std::io::Result<()> {
+        Ok(fcntl_setfd(&self.file, FdFlags::CLOEXEC)?)
+    }
+
+    // An flock(2) belongs to the open file: for one that was inherited, it is there already.
+    fn of(mut file: File, path: &Path, wait: Duration, stop: impl Fn() -> bool) -> Result<Self, LockError> {
         if !exclusive(&file, path, wait, &stop)? {
             return Err(LockError::Held { path: path.to_owned(), holder: holder(&mut file) });
         }
         // For people alone; that it is not durable does no harm.
         file.set_len(0).at("write", path)?;
         write!(file, "{}", std::process::id()).at("write", path)?;
-        Ok(Self { _file: file, turn: take_turn(&path.with_file_name("turn"), &stop)? })
+        Ok(Self { file, turn: take_turn(&path.with_file_name("turn"), &stop)? })
     }
 
     /// What a runner has to hold.

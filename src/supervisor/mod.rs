@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod forgotten;
 mod in_flight;
+mod inherited;
 mod interrupt;
 mod journal;
 mod learn;
@@ -30,6 +31,7 @@ mod run;
 mod sandbox;
 mod schedule;
 mod select;
+mod self_update;
 mod stores;
 mod surroundings;
 mod sync;
@@ -57,5 +59,8 @@ pub use lock::{LockError, RunLock};
 pub use one::{OneModule, OneOptions};
 pub use reach::ReachError;
 pub use run::RunOptions;
+pub use self_update::{
+    HandOver, Moved, OnTrial, ProgramError, ProgramInUse, Start, hand_over, is_counted, program_in_use, take_back,
+};
 
 use context::RunContext;

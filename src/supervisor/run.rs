@@ -1,9 +1,10 @@
 //! `updates run`: lock, settle, sync, replace, plan, run, publish; the steps of a cycle in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use updates_protocol::{Manifest, ModuleName, RunId};
+use updates_protocol::{Manifest, ModuleName, RunId, SchemaVersion};
 
 use super::checkpoints::Checkpoints;
 use super::crew::run_all;
@@ -14,12 +15,14 @@ use super::lock::RunLock;
 use super::reach::Granter;
 use super::replace::Scope;
 use super::select::{select, units_of_groups};
+use super::self_update::{self, Next};
 use super::target::Target;
 use super::{RunContext, Supervisor, modules, recover, replace, rot, sync};
 use crate::catalog::Catalog;
 use crate::fs::create_directory;
 use crate::history::History;
 use crate::record::{ExitStatus, ModuleStatus, RunKind, RunRecord};
+use crate::release::{Note, Notes, Trial};
 
 /// What `updates run` was asked for.
 #[derive(Debug, Clone, Default)]
@@ -32,21 +35,43 @@ pub struct RunOptions {
     pub ignore_window: bool,
     /// How long to wait for another run.
     pub wait: Duration,
+    /// The settings file of the command line, for a newer version of this program to read.
+    pub config_file: Option<PathBuf>,
 }
 
 impl Supervisor {
     /// One cycle. The record says everything; its `status` is the exit code.
     pub fn run(&self, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
         let lock = self.lock(options.wait)?;
-        let history = History::open(&self.layout.database())?;
-        let run_id = new_run_id();
-        let mut dispatcher = Dispatcher::new(RunKind::Run, run_id.clone(), Some(history), observer)?;
-        match self.cycle(options, &lock, run_id, &mut dispatcher) {
-            Ok(()) => {
-                let interrupted = self.cancel.reason().is_some();
-                Ok(dispatcher.finish(|record| status(record, interrupted)))
+        let mut refused = None;
+        loop {
+            let history = History::open(&self.layout.database())?;
+            let run_id = new_run_id();
+            let mut dispatcher = Dispatcher::new(RunKind::Run, run_id.clone(), Some(history), observer)?;
+            match self.cycle(options, &lock, run_id, refused.take(), &mut dispatcher) {
+                Ok(None) => {
+                    let interrupted = self.cancel.reason().is_some();
+                    return Ok(dispatcher.finish(|record| status(record, interrupted)));
+                }
+                // The record of this run ends with the flip; what comes next is a run of the new version.
+                Ok(Some(version)) => {
+                    drop(dispatcher.finish(|_| ExitStatus::Success));
+                    refused = Some(self.continue_as(&version, &lock));
+                }
+                Err(error) => return Err(dispatcher.fail(error)),
             }
-            Err(error) => Err(dispatcher.fail(error)),
+        }
+    }
+
+    /// Goes on as another version, counted first. Returns why that is not possible, with the link as it was before.
+    fn continue_as(&self, version: &SchemaVersion, lock: &RunLock) -> String {
+        let reason = match Trial::count(&self.layout) {
+            Ok(()) => self_update::continue_as(&self.layout, version, lock).to_string(),
+            Err(error) => error.to_string(),
+        };
+        match self.unflip(version, &reason) {
+            Ok(()) => format!("updates {version} was not put in use: {reason}"),
+            Err(error) => format!("updates {version} can't be executed ({reason}), and is still in use: {error}"),
         }
     }
 
@@ -55,8 +80,12 @@ impl Supervisor {
         options: &RunOptions,
         lock: &RunLock,
         run_id: RunId,
+        refused: Option<String>,
         dispatcher: &mut Dispatcher<'_>,
-    ) -> Result<(), RunError> {
+    ) -> Result<Option<SchemaVersion>, RunError> {
+        if let Some(note) = Notes(&self.layout).text(Note::Tell)? {
+            dispatcher.event(Event::Problem(note));
+        }
         let catalog = Catalog::open(&self.layout);
         let checkpoints = Checkpoints::open(&self.layout)?;
         let unsettled = recover::settle(self, lock, &catalog, &checkpoints, false, dispatcher)?;
@@ -64,10 +93,24 @@ impl Supervisor {
             && self.cancel.reason().is_none()
             && let Some(found) = sync::fetch(self, dispatcher)
         {
-            let profiles = modules::profiles(self);
-            let granter = Granter { catalog: &catalog, profiles: &profiles, check: false };
-            let scope = Scope { named: &options.modules, unsettled: &unsettled, granter };
-            replace::newer(found, &scope, dispatcher);
+            let next = match refused {
+                // Once a run is enough.
+                Some(problem) => {
+                    dispatcher.event(Event::Problem(problem));
+                    Next::Modules
+                }
+                None => self_update::step(self, lock, &found.revision, options.config_file.as_ref(), dispatcher),
+            };
+            match next {
+                Next::Continue(version) => return Ok(Some(version)),
+                Next::InstalledModules => {}
+                Next::Modules => {
+                    let profiles = modules::profiles(self);
+                    let granter = Granter { catalog: &catalog, profiles: &profiles, check: false };
+                    let scope = Scope { named: &options.modules, unsettled: &unsettled, granter };
+                    replace::newer(found.modules, &scope, dispatcher);
+                }
+            }
         }
         let context = RunContext::new(self, run_id, &catalog, Some((lock, &checkpoints)), Vec::new())?;
         run_installed(&context, &options.modules, &unsettled, self.config.jobs, dispatcher)?;
@@ -83,11 +126,15 @@ impl Supervisor {
         if let Err(error) = published {
             dispatcher.event(Event::Problem(error));
         }
-        Ok(())
+        Ok(None)
     }
 
     pub(super) fn lock(&self, wait: Duration) -> Result<RunLock, RunError> {
-        let lock = RunLock::take(&self.layout.lock(), wait, || self.cancel.reason().is_some())?;
+        let stop = || self.cancel.reason().is_some();
+        let lock = match self_update::inherited_lock() {
+            Some(descriptor) => RunLock::inherit(descriptor, &self.layout.lock(), wait, stop)?,
+            None => RunLock::take(&self.layout.lock(), wait, stop)?,
+        };
         let state = self.layout.state();
         create_directory(state.parent().unwrap_or(&state), 0o755)?;
         create_directory(&state, 0o700)?;

@@ -9,13 +9,19 @@ use super::Supervisor;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
 use crate::record::SyncRecord;
-use crate::source::{Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl, Trust};
+use crate::source::{Mirror, RejectedFolder, Revision, SourceConfig, SourceModule, SourceUrl, Trust};
 
 /// What a branch's `modules/` holds.
 pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
 
+/// What a sync found: the revision, and the modules of it.
+pub(super) struct Synced {
+    pub(super) revision: Revision,
+    pub(super) modules: Found,
+}
+
 /// Fetches into the mirror and reads the modules. `None` when there is no source or it can't be read.
-pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Found> {
+pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Synced> {
     let mirror = Mirror::open_or_create(&supervisor.layout.mirror());
     read(supervisor, mirror, dispatcher)
 }
@@ -25,7 +31,7 @@ pub(super) fn look(
     supervisor: &Supervisor,
     scratch: &std::path::Path,
     dispatcher: &mut Dispatcher<'_>,
-) -> Option<Found> {
+) -> Option<Synced> {
     let mirror = Mirror::borrowing(&scratch.join("mirror.git"), &supervisor.layout.mirror());
     read(supervisor, mirror, dispatcher)
 }
@@ -60,7 +66,7 @@ fn read(
     supervisor: &Supervisor,
     mirror: Result<Mirror, crate::source::FetchError>,
     dispatcher: &mut Dispatcher<'_>,
-) -> Option<Found> {
+) -> Option<Synced> {
     let settings = &supervisor.config.source;
     let url = settings.url.as_deref()?;
     let mut record =
@@ -86,21 +92,23 @@ fn read(
         record.revision = mirror.head(&config).map(|revision| revision.id());
         mirror.fetch(&config, &mut progress)
     });
-    let modules = match fetched {
+    let synced = match fetched {
         Ok(fetched) => {
             if let Some(reason) = fetched.rebuilt {
                 dispatcher.event(Event::Problem(format!("the mirror was damaged and was made anew: {reason}")));
             }
             record.revision = Some(fetched.revision.id());
-            fetched.revision.modules().map_err(|error| error.to_string())
+            let revision = fetched.revision;
+            let modules = revision.modules().map_err(|error| error.to_string());
+            modules.map(|modules| Synced { revision, modules })
         }
         Err(error) => Err(error.to_string()),
     };
-    let (modules, error) = match modules {
-        Ok(modules) => (Some(modules), None),
+    let (synced, error) = match synced {
+        Ok(synced) => (Some(synced), None),
         Err(error) => (None, Some(error)),
     };
     record.error = error;
     dispatcher.event(Event::Synced(record));
-    modules
+    synced
 }

@@ -1,0 +1,164 @@
+//! The moment at which one program becomes another: at the very start of the installed one, and in the middle of a run
+//! that has put a newer version in place.
+//!
+//! Both execute the other version in the same process, so that systemd, a terminal and whoever waits see one. A mark in
+//! the environment, good for this process id alone, keeps the other from handing over again. The run's lock goes along as
+//! an open descriptor: no other run can come between.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use updates_protocol::SchemaVersion;
+
+use super::choice::{Choice, choose};
+use crate::config::Layout;
+use crate::release::{Place, Trial, program_version};
+use crate::supervisor::lock::RunLock;
+
+/// `PID VERSION`: this process was the installed program of that version.
+const MARK: &str = "UPDATES_HANDED_OVER";
+/// `PID DESCRIPTOR`: this process holds the run's lock already.
+const LOCK: &str = "UPDATES_RUN_LOCK";
+
+/// What is about to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// A run or a recovery: it counts for a version on trial.
+    Counted,
+    /// Any other command.
+    Plain,
+    /// What is about the program itself, and must work whatever is wrong with another version: never handed over.
+    Own,
+}
+
+/// What [`hand_over`] needs.
+#[derive(Debug, Clone)]
+pub struct HandOver {
+    /// Below which root.
+    pub layout: Layout,
+    /// What is about to start.
+    pub start: Start,
+    /// The guard, where it is installed.
+    pub guard: Option<PathBuf>,
+}
+
+/// Becomes the version in use, if that is another one. Returns when this program is to go on itself, with what a person
+/// should know about the reason.
+pub fn hand_over(what: &HandOver) -> Option<String> {
+    if what.start == Start::Own || handed_over_by().is_some() {
+        return None;
+    }
+    let layout = &what.layout;
+    let own = program_version();
+    let mut version = match choose(layout, &own) {
+        Choice::Version(version) => version,
+        Choice::Installed(why) => return why.is_wrong().then(|| format!("updates {own} goes on itself: {why}")),
+    };
+    if what.start == Start::Counted {
+        if let Ok(Some(trial)) = Trial::read(layout)
+            && trial.version == version
+            && trial.is_used_up()
+        {
+            let guarded = call_guard(what);
+            version = match choose(layout, &own) {
+                Choice::Version(other) if other != version => other,
+                Choice::Version(_) => {
+                    let reason = guarded.err().unwrap_or_else(|| "it may run at this moment".to_owned());
+                    return Some(format!(
+                        "updates {own} goes on itself: version {version} has used up its {} tries, and was not taken \
+                         back: {reason}",
+                        trial.tries
+                    ));
+                }
+                Choice::Installed(_) => return None,
+            };
+        }
+        if let Ok(Some(trial)) = Trial::read(layout)
+            && trial.version == version
+            && let Err(error) = Trial::count(layout)
+        {
+            // What can't be counted could fail for ever.
+            return Some(format!(
+                "updates {own} goes on itself: a start of version {version} can't be counted: {error}"
+            ));
+        }
+    }
+    let program = Place::new(layout).program(&version);
+    let Err(error) = execute(&program, &own, None);
+    Some(format!("updates {own} goes on itself: {} can't be executed: {error}", program.display()))
+}
+
+/// Becomes `version` in the middle of a run, with its lock. Returns only when that fails.
+pub(in crate::supervisor) fn continue_as(layout: &Layout, version: &SchemaVersion, lock: &RunLock) -> io::Error {
+    let installed = handed_over_by().unwrap_or_else(program_version);
+    let descriptor = match lock.hand_on() {
+        Ok(descriptor) => descriptor,
+        Err(error) => return error,
+    };
+    let Err(error) = execute(&Place::new(layout).program(version), &installed, Some(descriptor));
+    lock.keep().err().unwrap_or(error)
+}
+
+/// The version of the installed program, when that has handed over to this one.
+pub(in crate::supervisor) fn handed_over_by() -> Option<SchemaVersion> {
+    of_this_process(MARK)?.parse().ok()
+}
+
+/// The descriptor of the run's lock, when this process was given one.
+pub(in crate::supervisor) fn inherited_lock() -> Option<RawFd> {
+    of_this_process(LOCK)?.parse().ok()
+}
+
+/// Whether this process was started as a try of a version on trial.
+pub fn is_counted(layout: &Layout) -> bool {
+    handed_over_by().is_some()
+        && matches!(Trial::read(layout), Ok(Some(trial)) if trial.version == program_version() && trial.starts > 0)
+}
+
+/// Takes a start back that came to nothing, for a reason that is not this version's: a wrong command line, another run.
+pub fn take_back(layout: &Layout) {
+    if is_counted(layout)
+        && let Err(error) = Trial::void(layout)
+    {
+        tracing::error!("{error}");
+    }
+}
+
+// A child that inherited the environment has another id, and starts as anybody would.
+fn of_this_process(variable: &str) -> Option<String> {
+    let text = std::env::var(variable).ok()?;
+    let (pid, rest) = text.split_once(' ')?;
+    (pid.parse() == Ok(std::process::id())).then(|| rest.to_owned())
+}
+
+fn execute(program: &std::path::Path, installed: &SchemaVersion, lock: Option<RawFd>) -> io::Result<Infallible> {
+    let pid = std::process::id();
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1)).env(MARK, format!("{pid} {installed}")).env_remove(LOCK);
+    if let Some(descriptor) = lock {
+        command.env(LOCK, format!("{pid} {descriptor}"));
+    }
+    // Signals are let through again by this: one that comes now ends the process at a point where everything is durable.
+    Err(command.exec())
+}
+
+fn call_guard(what: &HandOver) -> Result<(), String> {
+    let Some(guard) = &what.guard else { return Err("the guard, lib/updates/updates-guard, is missing".to_owned()) };
+    let status = Command::new(guard)
+        .arg("--root")
+        .arg(what.layout.root())
+        .arg("check")
+        .stdin(Stdio::null())
+        // Its words go where ours do; standard output is for results.
+        .stdout(io::stderr())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{} ended with {status}", guard.display())),
+        Err(error) => Err(format!("{}: {error}", guard.display())),
+    }
+}
