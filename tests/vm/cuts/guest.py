@@ -77,7 +77,10 @@ def cycle():
 
 def verdict():
     """What the cut has left once the interrupted run is settled, and whether the next run reaches the new state."""
-    if not glob.glob("/etc/systemd/system/*/updates-recover.service"):
+    if glob.glob("/etc/systemd/system/*/updates-recover.service"):
+        # Started at boot, and waited for here.
+        subprocess.run(["systemctl", "start", "updates-recover.service"])
+    else:
         subprocess.run(["updates", "recover"], stdout=sys.stderr)
     settled = state()
     status = subprocess.run(["systemctl", "start", "updates.service"]).returncode
@@ -94,6 +97,7 @@ def state():
         "read": read("/run/cut-read"),
         "status": status(),
         "program": output("updates", "--version").strip(),
+        "self": json.loads(output("updates", "--json", "self", "show") or "{}"),
         "kernel": os.uname().release,
     }
 
@@ -196,7 +200,8 @@ def places():
             if depth >= 1:
                 folders.clear()
     found += [os.path.join("/var/lib/updates", name) for name in os.listdir("/var/lib/updates")]
-    found += glob.glob("/usr/local/lib/updates/*") + glob.glob("/usr/local/lib/updates/versions/*")
+    found += glob.glob("/usr/local/lib/updates/*") + glob.glob("/usr/local/lib/updates/versions/**", recursive=True)
+    found += glob.glob("/usr/local/lib/updates/versions/.*") + glob.glob("/var/lib/updates/self-update/*")
     found += glob.glob("/srv/*") + glob.glob("/srv/ledger/*") + glob.glob("/etc/updates/**", recursive=True)
     return sorted(found)
 

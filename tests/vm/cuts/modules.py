@@ -5,8 +5,10 @@ files, `ledger` a database, `unit` a service that reads a file, and another that
 `broken` fails halfway in its new version.
 """
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 
 VERSIONS = {"old": "1.0.0", "new": "2.0.0"}
@@ -103,10 +105,15 @@ MODULES = {
 }
 
 
-def repository(path):
-    """Makes the repository; `refs/heads/old` and `refs/heads/new` are the two states, `main` is the old one."""
+def repository(path, artifact, version):
+    """Makes the repository; `refs/heads/old` and `refs/heads/new` are the two states, `main` is the old one.
+
+    The new one has a `version` of the program itself as well, in the file `artifact`.
+    """
     git(path, "init", "--quiet", "--initial-branch", "main", path)
     for state in VERSIONS:
+        if state == "new":
+            offer(path, artifact, version)
         for name, (code, configuration, sandbox) in MODULES.items():
             folder = os.path.join(path, "modules", name)
             os.makedirs(folder, exist_ok=True)
@@ -128,6 +135,19 @@ def repository(path):
         git(path, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", state)
         git(path, "branch", state)
     git(path, "update-ref", "refs/heads/main", "refs/heads/old")
+
+
+def offer(path, artifact, version):
+    """Puts an artifact into the repository, and the root `index.json` that names it."""
+    name = "artifacts/updates-%s.tar.gz" % version
+    os.makedirs(os.path.join(path, "artifacts"))
+    shutil.copy(artifact, os.path.join(path, name))
+    with open(artifact, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    found = {"path": name, "size": os.path.getsize(artifact), "sha256": digest}
+    platform = "%s-linux" % os.uname().machine
+    with open(os.path.join(path, "index.json"), "w") as index:
+        json.dump({"metadata": {"schema_version": version}, "artifacts": {platform: found}}, index)
 
 
 def git(path, *arguments):
