@@ -77,6 +77,7 @@ def cycle():
 
 def verdict():
     """What the cut has left once the interrupted run is settled, and whether the next run reaches the new state."""
+    mark("settling begins")
     if glob.glob("/etc/systemd/system/*/updates-recover.service"):
         # Started at boot, and waited for here.
         subprocess.run(["systemctl", "start", "updates-recover.service"])
