@@ -17,11 +17,12 @@ class Machine:
         for name in ("console", "output"):
             open(os.path.join(self.work, name), "w").close()
         # The kernel takes a timer for broken where the host is too busy to let it tick.
-        words = "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off no_timer_check systemd.unified_cgroup_hierarchy=1"
+        words = "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"
+        words += " systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
         command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
         command += ["-m", "1024", "-nodefaults", "-display", "none", "-no-reboot"]
         command += ["-kernel", os.path.join(self.image, "kernel"), "-initrd", os.path.join(self.image, "initrd")]
-        command += ["-append", "%s cgroup_no_v1=all cuts=%s" % (words, task), *disk]
+        command += ["-append", "%s cuts=%s" % (words, task), *disk]
         command += ["-drive", "file=%s,format=raw,if=virtio,read-only=on" % self.job]
         for name in ("console", "output"):
             command += ["-serial", "file:" + os.path.join(self.work, name)]
