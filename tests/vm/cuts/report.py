@@ -84,7 +84,7 @@ def line(result):
     return ("WRONG " if result["wrong"] else "right ") + (became or "nothing known")
 
 
-def write(path, about, results):
+def write(path, about, results, count):
     """Puts the table of a run between the markers of the page."""
     names = [name for name in results[0]["modules"] if name != "broken"]
     rows = ["| power cut at | unflushed writes, lost | " + " | ".join(names) + " |"]
@@ -93,8 +93,9 @@ def write(path, about, results):
         cells = [result["moment"], "%d, %d" % (result["open"], result["lost"])]
         rows.append("| " + " | ".join(cells + [result["modules"][name] for name in names]) + " |")
     done = sum(result["modules"][name] == "done" for result in results for name in names)
-    head = "%s, Linux %s, CUT_SEED=%d: %d cuts of a cycle of %.0f s (in emulation), none wrong. " % (
-        about["date"], about["kernel"], about["seed"], len(results), about["length"])
+    made = "%d" % count if len(results) == count else "%d of %d" % (len(results), count)
+    head = "%s, Linux %s, CUT_SEED=%d: %s cuts of a cycle of %.0f s (in emulation), none wrong. " % (
+        about["date"], about["kernel"], about["seed"], made, about["length"])
     head += "Of %d things in flight %d were done and %d undone." % (len(results) * len(names), done,
                                                                  len(results) * len(names) - done)
     with open(path) as page:
