@@ -3,7 +3,8 @@
 # make bench    timings as ratios to peers, in one run
 # make escape-comparison  the attempts to get out, under this sandbox and others; writes docs/protection.md
 # make fuzz     random input for whatever reads bytes from outside, FUZZ_SECONDS (60) for each target
-# make test-cgroup2   version 2 cgroup limits, in a virtual machine; `make setup-vm` installs what that needs
+# make test-vm  version 2 cgroup limits and CUTS (20) power cuts, in a virtual machine; writes docs/power-cuts.md
+# make test-cgroup2   the limits alone; `make setup-vm` installs what both need
 # make test-systemd   services put back by a real systemd, in a container; `make setup-systemd` installs what that needs
 # make test-machine   the package installed by apt, its timer, upgrade and purge, in containers; installs what that needs
 # make deb      the Debian package, into target/deb
@@ -18,7 +19,7 @@ RELEASE := $(TARGET)/release
 # Where rustup puts cargo, for a shell that has not heard of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-cgroup2 test-systemd test-machine bench escape-comparison fuzz install deb artifact clean
+.PHONY: all build setup setup-test setup-vm setup-systemd demo test test-vm test-cgroup2 test-systemd test-machine bench escape-comparison fuzz install deb artifact clean
 
 all: build
 
@@ -46,6 +47,9 @@ setup-systemd:
 
 test: setup-test
 	@packaging/test
+
+test-vm: setup-vm
+	@tests/vm/test
 
 test-cgroup2: setup-vm
 	@tests/vm/cgroup2

@@ -46,6 +46,7 @@ mod view;
 mod volatile;
 mod worker;
 mod writable;
+mod written;
 
 pub use agree::{Ask, Holding, holding};
 pub use backup::{

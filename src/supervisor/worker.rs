@@ -1,8 +1,9 @@
 //! One module from its checkpoint to its verdict, in a thread of its own.
 //!
 //! The order keeps the law "done or undone": the checkpoint is durable, then the row that says "running" is durable, then
-//! placeholders are made and the module runs; the row goes only when the module is settled. The checkpoint of the first
-//! phase of a run that went well becomes the retained one before that, so that a person can go back one run.
+//! placeholders are made and the module runs; the row goes only when the module is settled, and what it did is durable. The
+//! checkpoint of the first phase of a run that went well becomes the retained one before that, so that a person can go
+//! back one run.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -19,7 +20,7 @@ use super::target::{Target, host};
 use super::verdict::{Host, judge};
 use super::versions::{confirm, settle_wanted};
 use super::writable::{self, Entry as Writable};
-use super::{RunContext, sandbox, undo, volatile};
+use super::{RunContext, sandbox, undo, volatile, written};
 use crate::catalog::CatalogEntry;
 use crate::fs::{Root, create_directory, give};
 use crate::profile::is_dynamic;
@@ -194,7 +195,10 @@ impl Worker<'_> {
             End::Kept { value, updated } => {
                 match taken.or_else(|| self.broken_itself()).or_else(|| self.lends_more(checkpoint)) {
                     Some(problem) => self.roll_back(problem, value, checkpoint, journal, Why::Module),
-                    None => End::Kept { value, updated },
+                    None => match self.write_out(writable) {
+                        Err(problem) => self.roll_back(problem, value, checkpoint, journal, Why::Surroundings),
+                        Ok(()) => End::Kept { value, updated },
+                    },
                 }
             }
             failed => {
@@ -259,6 +263,12 @@ impl Worker<'_> {
                 self.notes.event(Event::Problem(format!("{name}: {error}")));
             }
         }
+    }
+
+    fn write_out(&self, writable: &[Writable]) -> Result<(), String> {
+        let machine = self.context.supervisor.layout.machine();
+        written::write_out(&machine, writable, !self.units().is_empty())
+            .map_err(|error| format!("what it did can't be made durable: {error}"))
     }
 
     /// What is wrong with the module's own folder, where it may write there and left it unusable.

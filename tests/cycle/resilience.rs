@@ -28,6 +28,30 @@ fn an_empty_folder_that_was_given_an_owner_is_kept() {
 }
 
 #[test]
+fn a_module_whose_work_can_not_be_written_out_has_not_run_well() {
+    let root = Root::new();
+    let code = "def main(args):\n    open('/srv/app/new', 'w').write('kept in memory')\n    return True\n";
+    root.write("/srv/app/old", "before").install(&Module::python("app", "1.0.0", code).declares(&["/srv/app/"]));
+    // Nothing else of so small a run calls it: single files are synced one by one.
+    let ran = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=syncfs:error=ENOSPC", env!("CARGO_BIN_EXE_updates")])
+        .arg("--root")
+        .arg(root.path())
+        .args(["--json", "run", "--no-sync"])
+        .output()
+        .expect("strace(1) is installed; packaging/setup does it");
+    assert_eq!(ran.status.code(), Some(20), "{}", String::from_utf8_lossy(&ran.stderr));
+    let record: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(statuses(&record), ["app: failed"]);
+    let message = record["modules"][0]["message"].as_str().unwrap();
+    assert!(message.contains("can't be made durable") && message.contains("No space left"), "{message}");
+    assert!(!root.at("/srv/app/new").exists());
+    // Its version is not to blame.
+    root.run(&["--no-sync"]).0.expect(0);
+    assert_eq!(root.read("/srv/app/new"), "kept in memory");
+}
+
+#[test]
 fn a_mistyped_name_does_not_hide_the_last_failure() {
     let root = Root::new();
     root.install(&Module::python("broken", "1.0.0", "def main(args):\n    return None\n"));
