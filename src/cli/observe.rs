@@ -149,6 +149,9 @@ impl Screen {
     }
 
     fn synced(&mut self, sync: &SyncRecord) {
+        if let Some(days) = sync.stale_days {
+            self.say(Level::Warning, &format!("the source has not moved for {days} days"));
+        }
         match (&sync.error, &sync.revision) {
             (Some(error), _) => {
                 self.say(Level::Warning, &format!("sync failed, going on with what is installed: {error}"))

@@ -21,6 +21,9 @@ pub const MAX_FILES: usize = 10_000;
 /// The most bytes that a module's files may have together.
 pub const MAX_TOTAL: u64 = 256 << 20;
 
+/// The most bytes that a folder's own object may have, which bounds what a folder takes before its entries are counted.
+pub(super) const MAX_FOLDER: usize = 8 << 20;
+
 const MAX_DEPTH: usize = 64;
 const SYMBOLIC_LINK: i32 = 0o120000;
 
@@ -128,6 +131,9 @@ fn plan(
     let mut folders = vec![(tree, PathBuf::new())];
     while let Some((tree, folder)) = folders.pop() {
         let depth = folder.components().count();
+        if database.read_header(tree).map_err(damaged)?.0 > MAX_FOLDER {
+            return Err(ExportError::TooMany);
+        }
         for entry in repository.find_tree(tree).map_err(damaged)?.iter() {
             let path = folder.join(OsStr::from_bytes(entry.name_bytes()));
             let shown = || path.display().to_string();

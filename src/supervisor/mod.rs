@@ -56,5 +56,6 @@ pub use lock::{LockError, RunLock};
 pub use one::{OneModule, OneOptions};
 pub use reach::ReachError;
 pub use run::RunOptions;
+pub use sync::source_problems;
 
 use context::RunContext;

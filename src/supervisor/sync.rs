@@ -1,4 +1,5 @@
-//! Asking the source what modules there are. A source that can't be read is said; the run goes on with what is installed.
+//! Asking the source what modules there are, and which of them are trusted. A source that can't be read or is refused is
+//! said; the run goes on with what is installed.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -8,11 +9,17 @@ use updates_protocol::ModuleName;
 use super::Supervisor;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
+use crate::config::SourceSettings;
 use crate::record::SyncRecord;
-use crate::source::{Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl, Trust};
+use crate::source::{Access, Cover, Mirror, RejectedFolder, SourceConfig, SourceModule, SourceUrl, Trust};
 
-/// What a branch's `modules/` holds.
-pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
+/// What a branch's `modules/` holds, and what of it may be installed.
+pub(super) struct Found {
+    pub(super) modules: Vec<Result<SourceModule, RejectedFolder>>,
+    pub(super) cover: Cover,
+}
+
+const DAY: i64 = 24 * 60 * 60;
 
 /// Fetches into the mirror and reads the modules. `None` when there is no source or it can't be read.
 pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Found> {
@@ -47,12 +54,36 @@ fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
         url,
         branch: settings.branch.clone(),
         ssh_key: settings.ssh_key.clone(),
+        access: access(settings),
         timeout: Duration::from_secs(settings.timeout_sec),
-        trust: Trust {
-            verify: settings.verify,
-            allowed_signers: settings.allowed_signers.clone(),
-            keyring: settings.keyring.clone(),
-        },
+        trust: trust(settings),
+        allow_non_fast_forward: settings.allow_non_fast_forward,
+    }
+}
+
+/// What is wrong with the files and programs that the settings name for the source.
+pub fn source_problems(settings: &SourceSettings) -> Vec<String> {
+    let mut problems = Vec::new();
+    problems.extend(trust(settings).check().err().map(|error| error.to_string()));
+    problems.extend(access(settings).check(settings.ssh_key.as_deref()));
+    problems
+}
+
+/// The rule that the settings make of who has to have signed what.
+fn trust(settings: &SourceSettings) -> Trust {
+    Trust {
+        verify: settings.verify,
+        allowed_signers: settings.allowed_signers.clone(),
+        keyring: settings.keyring.clone(),
+    }
+}
+
+/// How the settings say that servers are known, and who asks them.
+fn access(settings: &SourceSettings) -> Access {
+    Access {
+        known_hosts: settings.known_hosts.clone(),
+        credentials: settings.credentials.clone(),
+        credential_helper: settings.credential_helper.clone(),
     }
 }
 
@@ -63,8 +94,7 @@ fn read(
 ) -> Option<Found> {
     let settings = &supervisor.config.source;
     let url = settings.url.as_deref()?;
-    let mut record =
-        SyncRecord { source: url.to_owned(), branch: settings.branch.clone(), revision: None, error: None };
+    let mut record = SyncRecord { source: url.to_owned(), branch: settings.branch.clone(), ..SyncRecord::default() };
     let url = match SourceUrl::new(url) {
         Ok(url) => url,
         Err(error) => {
@@ -84,23 +114,38 @@ fn read(
     let fetched = mirror.and_then(|mut mirror| {
         // Where the fetch fails, this is what the installed modules came from.
         record.revision = mirror.head(&config).map(|revision| revision.id());
-        mirror.fetch(&config, &mut progress)
+        let fetched = mirror.fetch(&config, &mut progress);
+        let now = jiff::Timestamp::now().as_second();
+        record.stale_days = mirror.last_moved(&config, now).and_then(|moved| stale(settings.stale_after, now - moved));
+        fetched
     });
-    let modules = match fetched {
+    let found = match fetched {
         Ok(fetched) => {
             if let Some(reason) = fetched.rebuilt {
                 dispatcher.event(Event::Problem(format!("the mirror was damaged and was made anew: {reason}")));
             }
             record.revision = Some(fetched.revision.id());
-            fetched.revision.modules().map_err(|error| error.to_string())
+            if let Cover::Whole(signer) = &fetched.cover {
+                record.signer.clone_from(signer);
+            }
+            let modules = fetched.revision.modules().map_err(|error| error.to_string());
+            modules.map(|modules| Found { modules, cover: fetched.cover })
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            record.refused = error.refused().map(str::to_owned);
+            Err(error.to_string())
+        }
     };
-    let (modules, error) = match modules {
-        Ok(modules) => (Some(modules), None),
+    let (found, error) = match found {
+        Ok(found) => (Some(found), None),
         Err(error) => (None, Some(error)),
     };
     record.error = error;
     dispatcher.event(Event::Synced(record));
-    modules
+    found
+}
+
+// The days that are worth telling, of so many seconds without a change.
+fn stale(after: u64, seconds: i64) -> Option<u64> {
+    u64::try_from(seconds / DAY).ok().filter(|days| after > 0 && *days >= after)
 }
