@@ -7,7 +7,9 @@ mod support;
 
 mod history;
 mod keys;
+mod openpgp;
 mod ssh;
+mod tags;
 
 use serde_json::Value;
 

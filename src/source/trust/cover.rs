@@ -1,6 +1,6 @@
 //! How far trust in a fetched head reaches: over all of it, or module by module through their own tags.
 
-use git2::{ObjectType, Oid, Repository};
+use git2::{Oid, Repository};
 use updates_protocol::Manifest;
 
 use super::judge::{first_trusted, known_tags};
@@ -52,7 +52,7 @@ pub(in crate::source) fn cover(
         Err(refused) => return Err(refused),
     };
     // What is as it was in the accepted head needs no new tag.
-    let before = accepted.and_then(|accepted| modules_of(repository, accepted));
+    let before = accepted.and_then(|accepted| tags::modules_of(repository, accepted));
     let Ok(modules) = revision.modules() else { return Err(refused) };
     let (mut covered, mut uncovered) = (0, 0);
     for module in modules.into_iter().flatten() {
@@ -80,23 +80,13 @@ pub(in crate::source) fn cover(
     Ok(Cover::EachModule { trust: trust.clone(), complete: uncovered == 0 })
 }
 
-fn modules_of(repository: &Repository, commit: Oid) -> Option<git2::Tree<'_>> {
-    modules_folder(repository, commit).and_then(|folder| repository.find_tree(folder).ok())
-}
-
-fn modules_folder(repository: &Repository, commit: Oid) -> Option<Oid> {
-    let tree = repository.find_commit(commit).ok()?.tree().ok()?;
-    let entry = tree.get_name("modules").filter(|entry| entry.kind() == Some(ObjectType::Tree))?;
-    Some(entry.id())
-}
-
 fn of_module(trust: &Trust, repository: &Repository, module: &SourceModule, version: &str) -> Result<(), Distrust> {
     let signers = trust.signers()?;
     let all = known_tags(repository, module.tree)?;
     let own: Vec<_> = all.iter().filter(|tag| tags::is_of(&tag.name, module.name().as_str(), version)).collect();
     let leads_here = |tag: &tags::Tag| {
         let commit = tags::commit_of(repository, tag.target)?;
-        let entry = modules_of(repository, commit)?.get_name(module.name().as_str())?.id();
+        let entry = tags::modules_of(repository, commit)?.get_name(module.name().as_str())?.id();
         Some(entry == module.tree)
     };
     let (here, elsewhere): (Vec<&tags::Tag>, Vec<_>) = own.into_iter().partition(|tag| leads_here(tag) == Some(true));

@@ -14,7 +14,8 @@ const TAGS: usize = 32;
 impl Trust {
     /// Judges `commit`, and where the rule asks for a tag, the tag object `tag`, which has to point to it.
     ///
-    /// Without `tag`, any tag of the mirror that is signed by somebody trusted and points to the commit will do.
+    /// Without `tag`, any tag of the mirror that is signed by somebody trusted and points to the commit will do, unless its
+    /// name is that of one module's release.
     pub fn judge(&self, mirror: &Mirror, commit: Oid, tag: Option<Oid>) -> Result<(), Distrust> {
         self.signer(&mirror.repository, commit, tag).map(drop)
     }
@@ -61,7 +62,11 @@ fn of_tag(repository: &Repository, commit: Oid, tag: Oid, signers: &Signers) -> 
 
 fn by_any_tag(repository: &Repository, commit: Oid, signers: &Signers) -> Result<String, Distrust> {
     let all = known_tags(repository, commit)?;
-    let pointing = all.iter().filter(|tag| tags::commit_of(repository, tag.target) == Some(commit));
+    // Whoever released one module has not spoken for the rest of the commit.
+    let pointing = all.iter().filter(|tag| {
+        tags::commit_of(repository, tag.target) == Some(commit)
+            && !tags::is_of_one_module(repository, commit, &tag.name)
+    });
     first_trusted(repository, &all, pointing, signers).map_err(|refused| match refused {
         Some(Distrust::Rule(error)) => error.into(),
         Some(refused) => Distrust::NoTag { what: format!("commit {commit:.12}"), why: format!(": {refused}") },

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows what a tag's name means but for the pattern that one module's tags have.
 
-use git2::{ObjectType, Oid, Repository};
+use git2::{ObjectType, Oid, Repository, Tree};
 
 use super::Distrust;
 use super::rule::Signers;
@@ -74,6 +74,26 @@ pub(super) fn is_of(name: &[u8], module: &str, version: &str) -> bool {
     let date = name.strip_prefix(module.as_bytes()).and_then(|rest| rest.strip_prefix(b"-v"));
     let date = date.and_then(|rest| rest.strip_prefix(version.as_bytes())).and_then(|rest| rest.strip_prefix(b"-"));
     date.is_some_and(|date| date.len() == 8 && date.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether `name` is such a tag of a module that the commit has.
+pub(super) fn is_of_one_module(repository: &Repository, commit: Oid, name: &[u8]) -> bool {
+    let Some(modules) = modules_of(repository, commit) else { return false };
+    let is_date = |date: &[u8]| date.len() == 8 && date.iter().all(u8::is_ascii_digit);
+    let dated = name.rsplitn(2, |byte| *byte == b'-').next().is_some_and(is_date);
+    dated
+        && name
+            .windows(2)
+            .enumerate()
+            .filter(|(_, pair)| *pair == b"-v")
+            .any(|(at, _)| modules.get_name_bytes(&name[..at]).is_some())
+}
+
+/// The folder `modules` of a commit.
+pub(super) fn modules_of(repository: &Repository, commit: Oid) -> Option<Tree<'_>> {
+    let tree = repository.find_commit(commit).ok()?.tree().ok()?;
+    let entry = tree.get_name("modules").filter(|entry| entry.kind() == Some(ObjectType::Tree))?;
+    repository.find_tree(entry.id()).ok()
 }
 
 pub(super) fn printable(name: &[u8]) -> String {
