@@ -6,10 +6,14 @@
 mod support;
 
 mod history;
+#[path = "../source/http.rs"]
+mod http;
 mod keys;
 mod openpgp;
+mod server;
 mod ssh;
 mod tags;
+mod transport;
 
 use serde_json::Value;
 
