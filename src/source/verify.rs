@@ -10,8 +10,8 @@ use super::export::{MAX_FOLDER, MAX_TOTAL};
 
 /// Reads the commit and every object below its `modules/`, each once and one at a time.
 pub(super) fn verify(repository: &Repository, commit: Oid) -> Result<(), git2::Error> {
-    let tree = repository.find_commit(commit)?.tree()?;
     let database = repository.odb()?;
+    let tree = repository.find_commit(commit)?.tree()?;
     let mut seen = HashSet::new();
     let mut folders: Vec<Oid> = Vec::new();
     if let Some(modules) = tree.get_name_bytes(b"modules").filter(|entry| entry.kind() == Some(ObjectType::Tree)) {

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bounds;
 mod history;
 #[path = "../source/http.rs"]
 mod http;
