@@ -124,3 +124,22 @@ fn a_rule_that_nobody_could_fulfil_installs_nothing_and_config_check_says_so() {
     assert!(refusal(&root.run(&[]).1).contains("set source.allowed_signers"));
     root.updates(&["config", "check"]).expect(2);
 }
+
+#[test]
+fn without_the_verifying_program_nothing_is_installed_and_its_package_is_named() {
+    let (root, source, keys) = (Root::new(), Source::new(), Keys::new());
+    let key = keys.ssh("ann");
+    source.put(&Module::idle("app", "1.0.0"));
+    commit(&source, &with_ssh(&key));
+    settings(&root, &source, "commit", &format!("ann@example.org {}\n", keys.public("ann")));
+    root.folder("/empty");
+    let without = |command: &[&str]| {
+        let mut updates = std::process::Command::new(env!("CARGO_BIN_EXE_updates"));
+        updates.arg("--root").arg(root.path()).args(command).env_clear().env("PATH", root.at("/empty"));
+        String::from_utf8(updates.env("TMPDIR", root.temporary()).output().unwrap().stdout).unwrap()
+    };
+    let record: serde_json::Value = serde_json::from_str(&without(&["--json", "run"])).unwrap();
+    assert!(refusal(&record).contains("openssh-client"), "{}", refusal(&record));
+    assert!(!root.exists("/usr/local/lib/updates/modules/app"));
+    assert!(without(&["config", "check"]).contains("openssh-client"));
+}
