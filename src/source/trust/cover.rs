@@ -4,6 +4,7 @@ use git2::{Oid, Repository};
 use updates_protocol::Manifest;
 
 use super::judge::{first_trusted, known_tags};
+use super::rule::Signers;
 use super::{Distrust, Trust, tags};
 use crate::config::Verify;
 use crate::source::{Revision, SourceModule, mirror};
@@ -32,7 +33,8 @@ impl Cover {
                     what: module.name().to_string(),
                     reason: error.message().to_owned(),
                 })?;
-                of_module(trust, &repository, module, version)
+                let all = known_tags(&repository, module.tree)?;
+                of_module(&trust.signers()?, &repository, &all, module, version)
             }
         }
     }
@@ -54,6 +56,8 @@ pub(in crate::source) fn cover(
     // What is as it was in the accepted head needs no new tag.
     let before = accepted.and_then(|accepted| tags::modules_of(repository, accepted));
     let Ok(modules) = revision.modules() else { return Err(refused) };
+    // Read once: a source may have thousands of tags.
+    let (signers, all) = (trust.signers()?, known_tags(repository, commit)?);
     let (mut covered, mut uncovered) = (0, 0);
     for module in modules.into_iter().flatten() {
         if before.as_ref().is_some_and(|before| {
@@ -64,7 +68,7 @@ pub(in crate::source) fn cover(
         let version = Manifest::parse(module.index(), module.name()).map(|(manifest, _)| manifest.schema_version);
         // A broken manifest is never installed, so that nothing has to cover it.
         let Ok(version) = version else { continue };
-        match of_module(trust, repository, &module, &version.to_string()) {
+        match of_module(&signers, repository, &all, &module, &version.to_string()) {
             Ok(()) => covered += 1,
             Err(Distrust::Rule(error)) => return Err(error.into()),
             Err(_) => uncovered += 1,
@@ -80,9 +84,13 @@ pub(in crate::source) fn cover(
     Ok(Cover::EachModule { trust: trust.clone(), complete: uncovered == 0 })
 }
 
-fn of_module(trust: &Trust, repository: &Repository, module: &SourceModule, version: &str) -> Result<(), Distrust> {
-    let signers = trust.signers()?;
-    let all = known_tags(repository, module.tree)?;
+fn of_module(
+    signers: &Signers,
+    repository: &Repository,
+    all: &[tags::Tag],
+    module: &SourceModule,
+    version: &str,
+) -> Result<(), Distrust> {
     let own: Vec<_> = all.iter().filter(|tag| tags::is_of(&tag.name, module.name().as_str(), version)).collect();
     let leads_here = |tag: &tags::Tag| {
         let commit = tags::commit_of(repository, tag.target)?;
@@ -91,7 +99,7 @@ fn of_module(trust: &Trust, repository: &Repository, module: &SourceModule, vers
     };
     let (here, elsewhere): (Vec<&tags::Tag>, Vec<_>) = own.into_iter().partition(|tag| leads_here(tag) == Some(true));
     let what = format!("{} {version}", module.name());
-    let refused = match first_trusted(repository, &all, here.into_iter(), &signers) {
+    let refused = match first_trusted(repository, all, here.into_iter(), signers) {
         Ok(_) => return Ok(()),
         Err(Some(Distrust::Rule(error))) => return Err(error.into()),
         Err(refused) => refused,
