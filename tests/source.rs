@@ -19,8 +19,8 @@ use std::time::Duration;
 use repository::{Node, Origin, dir, file, link, module};
 use tempfile::TempDir;
 use updates::source::{
-    ExportError, FetchError, Fetched, Mirror, Revision, SourceConfig, SourceError, SourceModule, SourceUrl, Transfer,
-    Trust,
+    Access, ExportError, FetchError, Fetched, Mirror, Revision, SourceConfig, SourceError, SourceModule, SourceUrl,
+    Transfer, Trust,
 };
 
 struct World {
@@ -70,8 +70,10 @@ fn config(url: &str) -> SourceConfig {
         url: SourceUrl::new(url).unwrap(),
         branch: "main".into(),
         ssh_key: None,
+        access: Access::default(),
         timeout: Duration::from_secs(20),
         trust: Trust::default(),
+        allow_non_fast_forward: false,
     }
 }
 
@@ -140,10 +142,16 @@ fn the_last_fetched_head_is_there_without_a_fetch_and_when_one_fails() {
 }
 
 #[test]
-fn a_forced_push_is_followed() {
+fn a_forced_push_is_refused_until_a_person_allows_it_once() {
     let world = World::with_module();
-    world.fetch();
+    let accepted = world.fetch().revision;
     world.origin.force("main", &[module("other", "2.0.0")]);
+    let mut mirror = world.mirror();
+    let refused = fetch(&mut mirror, &world.config()).unwrap_err();
+    assert!(matches!(&refused, FetchError::Rewound { accepted: id, .. } if *id == accepted.id()), "{refused}");
+    assert_eq!(mirror.head(&world.config()), Some(accepted));
+    let allowed = SourceConfig { allow_non_fast_forward: true, ..world.config() };
+    assert!(fetch(&mut mirror, &allowed).is_ok());
     let fetched = world.fetch();
     assert_eq!(modules(&fetched.revision)[0].name().as_str(), "other");
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use updates::source::{FetchError, Mirror, SourceConfig, SourceUrl, Trust};
+use updates::source::{Access, FetchError, Mirror, SourceConfig, SourceUrl, Trust};
 
 #[test]
 fn a_server_that_keeps_silent_is_given_up() {
@@ -18,8 +18,10 @@ fn a_server_that_keeps_silent_is_given_up() {
             url: SourceUrl::new(&url).unwrap(),
             branch: "main".into(),
             ssh_key: None,
+            access: Access::default(),
             timeout: Duration::from_millis(200),
             trust: Trust::default(),
+            allow_non_fast_forward: false,
         };
         let mut mirror = Mirror::open_or_create(&folder.path().join("mirror.git")).unwrap();
         let error = mirror.fetch(&config, &mut |_| ControlFlow::Continue(())).unwrap_err();

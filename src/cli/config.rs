@@ -5,6 +5,7 @@ use updates::config::load;
 use updates::profile::Profiles;
 use updates::record::ExitStatus;
 use updates::source::SourceUrl;
+use updates::supervisor::source_problems;
 
 use super::args::ConfigCommand;
 use super::error::CliError;
@@ -68,6 +69,7 @@ pub(super) fn findings(session: &Session<'_>) -> Result<(Vec<String>, Vec<String
         Ok(loaded) => {
             let url = loaded.config.source.url.as_deref().map(SourceUrl::new);
             problems.extend(url.and_then(Result::err).map(|error| format!("source.url: {error}")));
+            problems.extend(source_problems(&loaded.config.source));
         }
         Err(error) => problems.push(error.to_string()),
     }

@@ -1,6 +1,6 @@
 //! The end of a summary, which is what stays on the screen: everything that a person should know, failures last.
 
-use updates::record::{Change, ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord};
+use updates::record::{Change, ExitStatus, ModuleRecord, ModuleStatus, RunKind, RunRecord, SyncRecord};
 
 use super::style::{Painter, Tone, printable};
 use super::summary::{first_line, is_failure, line, outside_window, would_change};
@@ -15,9 +15,8 @@ pub(super) fn ending(text: &mut String, record: &RunRecord, shown: &str, painter
     if !verdict.is_empty() {
         line(text, &verdict);
     }
-    if let Some(error) = record.sync.as_ref().and_then(|sync| sync.error.as_deref()) {
-        let what = painter.paint(Tone::Warn, "the source could not be read, the installed modules ran:");
-        line(text, &format!("{what} {}", printable(error)));
+    if let Some(sync) = &record.sync {
+        source(text, sync, painter);
     }
     for update in record.updates.iter().filter(|u| matches!(u.change, Change::Invalid | Change::Failed)) {
         let name = painter.paint(Tone::Warn, &format!("{}:", printable(&update.module)));
@@ -45,6 +44,23 @@ pub(super) fn ending(text: &mut String, record: &RunRecord, shown: &str, painter
     }
     for module in record.modules.iter().filter(|module| is_failure(module.status)) {
         failure(text, module, record.kind, shown, painter);
+    }
+}
+
+fn source(text: &mut String, sync: &SyncRecord, painter: &Painter) {
+    if let Some(error) = &sync.error {
+        let (tone, what) = match sync.refused {
+            Some(_) => (Tone::Bad, "nothing of the source was installed, the installed modules ran:"),
+            None => (Tone::Warn, "the source could not be read, the installed modules ran:"),
+        };
+        line(text, &format!("{} {}", painter.paint(tone, what), printable(error)));
+    }
+    if let Some(days) = sync.stale_days {
+        let what = painter.paint(Tone::Warn, &format!("the source has not moved for {days} days:"));
+        line(
+            text,
+            &format!("{what} nobody may be looking after it, or an old copy is being served (source.stale_after)"),
+        );
     }
 }
 

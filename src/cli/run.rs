@@ -112,6 +112,7 @@ pub(super) fn supervisor(
         if let Some(branch) = &source.branch {
             config.source.branch.clone_from(branch);
         }
+        config.source.allow_non_fast_forward |= source.allow_non_fast_forward;
     }
     if let Some(jobs) = jobs {
         config.jobs = usize::from(jobs);

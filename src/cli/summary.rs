@@ -56,7 +56,9 @@ fn head(text: &mut String, record: &RunRecord, painter: &Painter) {
             Some(revision) => format!(" at {}", &revision[..revision.len().min(12)]),
             None => String::new(),
         };
-        line(text, &format!("  source {} ({}){revision}", printable(&sync.source), printable(&sync.branch)));
+        let signer = sync.signer.as_deref().map(|signer| format!(", signed by {}", printable(signer)));
+        let signer = signer.unwrap_or_default();
+        line(text, &format!("  source {} ({}){revision}{signer}", printable(&sync.source), printable(&sync.branch)));
     }
 }
 

@@ -87,7 +87,7 @@ pub fn tell(event: &Event) -> Vec<Told> {
     let one = match event {
         Event::Began { .. } | Event::Working { .. } => return Vec::new(),
         Event::Update(update) | Event::Program(update) => return updated(update),
-        Event::Synced(sync) => return synced(sync).into_iter().collect(),
+        Event::Synced(sync) => return synced(sync),
         Event::Recovered(rollback) => recovered(rollback),
         Event::OutsideWindow(outside) => Told::new(Priority::Info, outside_window(outside)),
         Event::Syncing { source } => Told::new(Priority::Info, format!("asking {source}")),
@@ -193,16 +193,15 @@ fn updated(update: &UpdateRecord) -> Vec<Told> {
     told
 }
 
-fn synced(sync: &SyncRecord) -> Option<Told> {
-    match (&sync.error, &sync.revision) {
-        (Some(error), _) => {
-            Some(Told::new(Priority::Warning, format!("sync failed, going on with what is installed: {error}")))
-        }
-        (None, Some(revision)) => {
-            Some(Told::new(Priority::Info, format!("source at {}", &revision[..revision.len().min(12)])))
-        }
+fn synced(sync: &SyncRecord) -> Vec<Told> {
+    let still = sync.stale_days.map(|days| format!("the source has not moved for {days} days"));
+    let told = match (&sync.error, &sync.revision) {
+        (Some(error), _) => Some((Priority::Warning, format!("sync failed, going on with what is installed: {error}"))),
+        (None, Some(revision)) => Some((Priority::Info, format!("source at {}", &revision[..revision.len().min(12)]))),
         (None, None) => None,
-    }
+    };
+    let still = still.map(|text| (Priority::Warning, text));
+    still.into_iter().chain(told).map(|(priority, text)| Told::new(priority, text)).collect()
 }
 
 fn recovered(rollback: &RollbackRecord) -> Told {

@@ -115,7 +115,7 @@ pub struct OutsideWindow {
 }
 
 /// What a sync did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRecord {
     /// URL or path, without credentials.
     pub source: String,
@@ -124,9 +124,18 @@ pub struct SyncRecord {
     /// The commit that was found, as hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// Why the fetch failed; the run went on with what is installed.
+    /// Why the fetch failed, or what it brought is not trusted; the run went on with what is installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The commit that was found and refused, as hexadecimal; `error` says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Who signed the revision, where the settings ask for a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// Days since the source last moved, where that is longer than the settings take for usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_days: Option<u64>,
 }
 
 /// What phase 1 made of one module of the source.

@@ -16,10 +16,25 @@ pub struct SourceConfig {
     pub branch: String,
     /// The private key for ssh URLs; the agent is asked when absent.
     pub ssh_key: Option<PathBuf>,
+    /// How the server is known, and who asks.
+    pub access: Access,
     /// How long connecting may take, and how long the server may keep silent afterwards.
     pub timeout: Duration,
     /// What of it may be installed.
     pub trust: Trust,
+    /// Whether a head that does not continue the one that was accepted last is accepted as well.
+    pub allow_non_fast_forward: bool,
+}
+
+/// How an ssh server is known, and what tells an http server who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The only file of host keys that counts, as sshd(8) describes it; ssh's own ones when absent.
+    pub known_hosts: Option<PathBuf>,
+    /// URLs with user and password, as git-credential-store(1) keeps them.
+    pub credentials: Option<PathBuf>,
+    /// A program that is asked as gitcredentials(7) tells.
+    pub credential_helper: Option<PathBuf>,
 }
 
 /// A git URL (http, https, ssh, git, file), an scp-like `user@host:path`, or an absolute path on this machine.
@@ -79,6 +94,69 @@ impl SourceUrl {
     /// A name for this source that is the same whenever the URL is, and can be part of a reference.
     pub(super) fn key(&self) -> String {
         sha256(self.full.as_bytes())[..16].to_owned()
+    }
+
+    /// What makes this source the same one whoever asks for it: without user, password, and endings that git adds itself.
+    pub(super) fn identity(&self) -> String {
+        let text = match self.userinfo() {
+            Some((scheme, _, rest)) => format!("{scheme}{rest}"),
+            None => self.full.strip_prefix("file://").unwrap_or(&self.full).to_owned(),
+        };
+        let text = text.trim_end_matches('/');
+        text.strip_suffix(".git").unwrap_or(text).to_owned()
+    }
+
+    /// Whether a user name or password is written in it.
+    pub(super) fn has_userinfo(&self) -> bool {
+        self.userinfo().is_some()
+    }
+
+    /// Whether a password is written in it.
+    pub(super) fn has_password(&self) -> bool {
+        self.userinfo().is_some_and(|(_, userinfo, _)| userinfo.contains(':'))
+    }
+
+    /// Whether `url` is of the same server: scheme, host and port.
+    pub(super) fn is_same_server(&self, url: &str) -> bool {
+        let server = |url: &str| -> Option<(String, String)> {
+            let (scheme, rest) = url.split_once("://")?;
+            let authority = rest.split('/').next()?;
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
+            let default = if scheme == "https" { ":443" } else { ":80" };
+            Some((scheme.to_owned(), host.strip_suffix(default).map_or(host.clone(), str::to_owned)))
+        };
+        server(&self.full).is_some_and(|own| server(url) == Some(own))
+    }
+
+    /// The host and port that ssh connects to.
+    pub(super) fn ssh_host(&self) -> Option<(String, u16)> {
+        let authority = match self.full.strip_prefix("ssh://") {
+            Some(rest) => rest.split('/').next()?,
+            // libgit2 takes [host:port]:path as well.
+            None if self.full.contains("://") => return None,
+            None => match self.full.split_once(']') {
+                Some((bracketed, _)) if bracketed.contains('[') => {
+                    let (user, host) = bracketed.split_once('[')?;
+                    return Self::host_and_port(if host.matches(':').count() == 1 { host } else { bracketed })
+                        .filter(|_| user.is_empty() || user.ends_with('@'));
+                }
+                _ => self.scp_host()?,
+            },
+        };
+        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        Self::host_and_port(authority)
+    }
+
+    fn host_and_port(authority: &str) -> Option<(String, u16)> {
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map(|(host, rest)| (host, rest.strip_prefix(':')))?,
+            None => match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            },
+        };
+        let port = port.filter(|port| !port.is_empty()).map_or(Ok(22), str::parse).ok()?;
+        (!host.is_empty()).then(|| (host.to_ascii_lowercase(), port))
     }
 
     /// `message` without anything secret of this URL, for errors that libraries word with the URL in them.
@@ -172,6 +250,30 @@ mod tests {
     fn what_is_no_source_is_refused() {
         for bad in ["", "-x", "x/y", "ext::sh -c true", "ext://x", "a\nb", "../x", ":x"] {
             assert!(SourceUrl::new(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_source_is_the_same_one_whoever_asks_for_it() {
+        let identity = |url: &str| SourceUrl::new(url).unwrap().identity();
+        assert_eq!(identity("https://me:old@example.org/x.git"), identity("https://new@example.org/x/"));
+        assert_eq!(identity("file:///srv/x"), identity("/srv/x.git"));
+        assert_ne!(identity("https://example.org/x"), identity("https://example.org/y"));
+    }
+
+    #[test]
+    fn the_host_of_ssh_is_found_in_each_way_of_writing_it() {
+        for (url, host) in [
+            ("ssh://git@Example.org/x", Some(("example.org", 22))),
+            ("ssh://git@example.org:2222/x", Some(("example.org", 2222))),
+            ("ssh://[::1]:2222/x", Some(("::1", 2222))),
+            ("git@example.org:x.git", Some(("example.org", 22))),
+            ("git@[example.org:2222]:x.git", Some(("example.org", 2222))),
+            ("https://example.org/x", None),
+            ("/srv/x", None),
+        ] {
+            let expected = host.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(SourceUrl::new(url).unwrap().ssh_host(), expected, "{url}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use git2::{ErrorClass, ErrorCode};
 
-use super::SourceUrl;
+use super::{Distrust, SourceUrl};
 use crate::fs::PathError;
 
 /// Why a fetch failed. No message holds a password.
@@ -60,12 +60,12 @@ pub enum FetchError {
         url: String,
     },
     /// More was sent than is taken.
-    #[error("{url} sent more than {limit} bytes; the fetch was given up")]
+    #[error("{url} sent more than {limit}; the fetch was given up")]
     TooLarge {
         /// The source, masked.
         url: String,
-        /// The limit in bytes.
-        limit: u64,
+        /// The limit, with its unit.
+        limit: String,
     },
     /// The caller stopped it.
     #[error("the fetch from {url} was cancelled")]
@@ -79,6 +79,43 @@ pub enum FetchError {
         /// The source, masked.
         url: String,
         /// What is missing or damaged.
+        reason: String,
+    },
+    /// It does not continue what was accepted before.
+    #[error(
+        "{url} is refused: its branch {branch:?} is at commit {head:.12}, which {how}: the history was rewritten, or an \
+         old state of it is being served; if you know why, accept it once: updates run --allow-non-fast-forward"
+    )]
+    Rewound {
+        /// The source, masked.
+        url: String,
+        /// The branch.
+        branch: String,
+        /// The commit that was found.
+        head: String,
+        /// The commit that was accepted before.
+        accepted: String,
+        /// How the two relate, as the sentence goes on.
+        how: String,
+    },
+    /// What was found is not signed as the settings ask for.
+    #[error("{url} is refused at commit {head:.12}: {source}")]
+    Distrusted {
+        /// The source, masked.
+        url: String,
+        /// The commit that was found.
+        head: String,
+        /// Why.
+        source: Box<Distrust>,
+    },
+    /// What is remembered of sources can't be read.
+    #[error(
+        "{path} says which heads were accepted, and can't be used: {reason}; remove it to accept what the source has now"
+    )]
+    Memory {
+        /// Where it is.
+        path: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// The mirror could not be written.
@@ -127,14 +164,26 @@ pub enum SourceError {
 }
 
 impl FetchError {
+    /// The commit that was found and refused, as hexadecimal.
+    pub fn refused(&self) -> Option<&str> {
+        match self {
+            Self::Rewound { head, .. } | Self::Distrusted { head, .. } => Some(head),
+            _ => None,
+        }
+    }
+
     /// Translates what libgit2 said while it talked to the source.
     pub(super) fn from_remote(url: &SourceUrl, error: &git2::Error) -> Self {
         let reason = url.mask(error.message());
         let url = url.to_string();
         match (error.code(), error.class()) {
             (ErrorCode::Auth, _) => Self::Authentication { url, reason },
-            (ErrorCode::Certificate, ErrorClass::Ssh) => Self::Untrusted {
-                reason: format!("{reason}; add the host's key to known_hosts, for example with ssh-keyscan(1)"),
+            (_, ErrorClass::Ssh) if reason.contains("exchange encryption keys") => Self::Untrusted {
+                reason: format!("{reason}; it may have no host key of the kinds that known_hosts has of it"),
+                url,
+            },
+            (_, ErrorClass::Net) if reason.contains("cannot redirect") => Self::Untrusted {
+                reason: format!("{reason} with credentials; set source.url to the address that it is at now"),
                 url,
             },
             (ErrorCode::Certificate, _) | (_, ErrorClass::Ssl) => Self::Untrusted { url, reason },

@@ -21,7 +21,12 @@ pub const MAX_FILES: usize = 10_000;
 /// The most bytes that a module's files may have together.
 pub const MAX_TOTAL: u64 = 256 << 20;
 
+/// The most bytes that a folder's own object may have, which bounds what a folder takes before its entries are counted.
+pub(super) const MAX_FOLDER: usize = 8 << 20;
+
 const MAX_DEPTH: usize = 64;
+/// NAME_MAX of every file system that matters here, in bytes.
+const LONGEST_NAME: usize = 255;
 const SYMBOLIC_LINK: i32 = 0o120000;
 
 /// Why a module's files can't be written.
@@ -128,9 +133,12 @@ fn plan(
     let mut folders = vec![(tree, PathBuf::new())];
     while let Some((tree, folder)) = folders.pop() {
         let depth = folder.components().count();
+        if database.read_header(tree).map_err(damaged)?.0 > MAX_FOLDER {
+            return Err(ExportError::TooMany);
+        }
         for entry in repository.find_tree(tree).map_err(damaged)?.iter() {
             let path = folder.join(OsStr::from_bytes(entry.name_bytes()));
-            let shown = || path.display().to_string();
+            let shown = || path.display().to_string().replace(char::is_control, "?");
             if !is_allowed(entry.name_bytes()) {
                 return Err(ExportError::Name { path: shown() });
             }
@@ -184,14 +192,16 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), PathError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set the mode of", path)
 }
 
-// git forbids these names in a tree, but an object store can be written by anything.
+// git forbids most of these names in a tree, but an object store can be written by anything. Control characters would
+// reach terminals, logs and scripts that split lines.
 fn is_allowed(name: &[u8]) -> bool {
     !name.is_empty()
         && name != b"."
         && name != b".."
         && !name.eq_ignore_ascii_case(b".git")
         && !name.contains(&b'/')
-        && !name.contains(&0)
+        && !name.iter().any(u8::is_ascii_control)
+        && name.len() <= LONGEST_NAME
 }
 
 /// Whether a link in a folder that lies `depth` folders below the module's own can only lead to places inside.
@@ -233,7 +243,7 @@ mod tests {
 
     #[test]
     fn names_of_git_and_of_the_file_system_are_refused() {
-        for bad in ["", ".", "..", ".git", ".GIT", "a/b", "a\0"] {
+        for bad in ["", ".", "..", ".git", ".GIT", "a/b", "a\0", "a\n", "\x1b[2J", &"a".repeat(256)] {
             assert!(!is_allowed(bad.as_bytes()), "{bad:?}");
         }
         assert!(is_allowed(b".gitignore") && is_allowed("ä".as_bytes()) && is_allowed(b"\xff"));

@@ -3,19 +3,22 @@
 //! A mirror that turns out to be damaged is made anew beside and exchanged; the old one stays in place until the new one
 //! is whole.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::path::Path;
 
-use git2::{AutotagOption, Direction, FetchOptions, FetchPrune, ProxyOptions, RemoteCallbacks, Repository};
+use git2::{AutotagOption, Direction, FetchOptions, FetchPrune, Oid, ProxyOptions, RemoteRedirect, Repository};
 
 use super::heads::{Head, advertised};
+use super::memory::{Accepted, Memory};
 use super::mirror::{self, Mirror, References};
-use super::verify::{speaks_of_damage, verify};
-use super::{FetchError, Revision, SourceConfig, options};
+use super::talk::{Failure, Talk};
+use super::trust::{self, Cover};
+use super::verify::verify;
+use super::{Access, FetchError, Revision, SourceConfig, options};
 
-/// The most bytes that one fetch takes.
-pub const MAX_TRANSFER: u64 = 2 << 30;
+/// libgit2's setting, which is git's: git-config(1).
+const REDIRECTS: &str = "http.followRedirects";
 
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,21 +38,24 @@ pub struct Fetched {
     pub revision: Revision,
     /// What was transferred; nothing when the mirror had everything.
     pub transfer: Transfer,
+    /// What of it may be installed.
+    pub cover: Cover,
     /// Why the mirror was made anew, when it was.
     pub rebuilt: Option<String>,
 }
 
-/// Why one attempt failed: the source or the network, or the mirror itself.
-pub(super) enum Failure {
-    Source(FetchError),
-    Damage(git2::Error),
+/// What one attempt brought.
+struct Taken {
+    revision: Revision,
+    transfer: Transfer,
+    cover: Cover,
 }
 
 impl Mirror {
     /// Brings the mirror to the head of the source's branch, taking only what is missing.
     ///
     /// `progress` hears how far it is and may stop it. Whatever happens, [`Mirror::head`] is a revision that was once
-    /// fetched whole.
+    /// fetched whole and accepted: it continued the one before, and was signed as [`SourceConfig::trust`] asks for.
     pub fn fetch(
         &mut self,
         config: &SourceConfig,
@@ -64,7 +70,7 @@ impl Mirror {
             options::trust_certificates().map_err(|error| FetchError::from_remote(&config.url, &error))?;
         }
         let damage = match self.attempt(config, progress) {
-            Ok((revision, transfer)) => return Ok(Fetched { revision, transfer, rebuilt: None }),
+            Ok(Taken { revision, transfer, cover }) => return Ok(Fetched { revision, transfer, cover, rebuilt: None }),
             Err(Failure::Source(error)) => return Err(error),
             Err(Failure::Damage(error)) => error,
         };
@@ -75,17 +81,21 @@ impl Mirror {
         &mut self,
         config: &SourceConfig,
         progress: &mut dyn FnMut(Transfer) -> ControlFlow<()>,
-    ) -> Result<(Revision, Transfer), Failure> {
+    ) -> Result<Taken, Failure> {
         let references = References::of(config);
         if self.suspect
             && let Ok(head) = self.repository.refname_to_id(&references.head)
         {
             verify(&self.repository, head).map_err(Failure::Damage)?;
         }
-        let result = take(&self.repository, &self.path, config, &references, progress)?;
-        mirror::trust(&self.path).map_err(|error| Failure::Source(error.into()))?;
-        self.suspect = false;
-        Ok(result)
+        let taken = self.take(&self.repository, &self.path, config, progress);
+        // What was refused came whole, and need not be verified again.
+        let refused = matches!(&taken, Err(Failure::Source(error)) if error.refused().is_some());
+        if taken.is_ok() || refused {
+            mirror::trust(&self.path).map_err(|error| Failure::Source(error.into()))?;
+            self.suspect = false;
+        }
+        taken
     }
 
     fn rebuild(
@@ -98,9 +108,9 @@ impl Mirror {
         let beside = mirror::beside(&self.path);
         crate::fs::remove_tree(&beside)?;
         let new = mirror::create(&beside)?;
-        let taken = take(&new, &beside, config, &References::of(config), progress);
+        let taken = self.take(&new, &beside, config, progress);
         drop(new);
-        let (revision, transfer) = match taken {
+        let Taken { revision, transfer, cover } = match taken {
             Ok(taken) => taken,
             Err(failure) => {
                 crate::fs::remove_tree(&beside)?;
@@ -116,7 +126,55 @@ impl Mirror {
         self.repository = mirror::open(&self.path).map_err(|error| mirror::unusable(&self.path, &error))?;
         self.suspect = false;
         let rebuilt = Some(format!("the mirror was damaged and was made anew: {}", config.url.mask(damage.message())));
-        Ok(Fetched { revision: revision.moved_to(&self.path), transfer, rebuilt })
+        Ok(Fetched { revision: revision.moved_to(&self.path), transfer, cover, rebuilt })
+    }
+
+    fn take(
+        &self,
+        repository: &Repository,
+        path: &Path,
+        config: &SourceConfig,
+        progress: &mut dyn FnMut(Transfer) -> ControlFlow<()>,
+    ) -> Result<Taken, Failure> {
+        let references = References::of(config);
+        let (commit, transfer, known) = transfer(repository, path, config, &references, progress)?;
+        let revision = Revision::read(path, repository, commit).map_err(Failure::Damage)?;
+        if !known {
+            verify(repository, commit).map_err(Failure::Damage)?;
+        }
+        let cover = self.accept(repository, config, &references, &revision, commit)?;
+        Ok(Taken { revision, transfer, cover })
+    }
+
+    // The head moves last: what is remembered of it is durable by then.
+    fn accept(
+        &self,
+        repository: &Repository,
+        config: &SourceConfig,
+        references: &References,
+        revision: &Revision,
+        commit: Oid,
+    ) -> Result<Cover, Failure> {
+        let mirrored = self.repository.refname_to_id(&references.head).ok();
+        let mut memory = Memory::beside(self.lender.as_deref().unwrap_or(&self.path)).map_err(Failure::Source)?;
+        if !config.allow_non_fast_forward {
+            memory.admit(config, repository, commit, mirrored).map_err(Failure::Source)?;
+        }
+        let accepted = memory.of(config).and_then(Accepted::head).or(mirrored);
+        let cover = trust::cover(&config.trust, repository, revision, commit, accepted).map_err(|source| {
+            let (url, head, source) = (config.url.to_string(), commit.to_string(), Box::new(source));
+            Failure::Source(FetchError::Distrusted { url, head, source })
+        })?;
+        if !matches!(cover, Cover::EachModule { complete: false, .. }) {
+            if self.lender.is_none() {
+                let now = jiff::Timestamp::now().as_second();
+                memory.accept(config, repository, commit, now).map_err(Failure::Source)?;
+            }
+            if mirrored != Some(commit) || repository.refname_to_id(&references.head).ok() != Some(commit) {
+                repository.reference(&references.head, commit, true, "fetch").map_err(Failure::Damage)?;
+            }
+        }
+        Ok(cover)
     }
 }
 
@@ -133,14 +191,16 @@ pub(super) fn look_locally(config: &SourceConfig) -> Result<(), FetchError> {
     }
 }
 
-fn take(
+// The commit that the branch is at, what was transferred for it, and whether it was there before.
+fn transfer(
     repository: &Repository,
-    path: &std::path::Path,
+    path: &Path,
     config: &SourceConfig,
     references: &References,
     progress: &mut dyn FnMut(Transfer) -> ControlFlow<()>,
-) -> Result<(Revision, Transfer), Failure> {
-    let talk = Talk::new(config, progress);
+) -> Result<(Oid, Transfer, bool), Failure> {
+    let talk = Talk::new(config, progress).map_err(Failure::Source)?;
+    allow_redirects(repository, config).map_err(Failure::Damage)?;
     let failed = |error: git2::Error| talk.failure(path, error);
     let mut remote = repository.remote_anonymous(config.url.reveal()).map_err(&failed)?;
     let mut connection =
@@ -148,6 +208,7 @@ fn take(
     let heads = advertised(connection.remote()).map_err(&failed)?;
     let wanted = find_branch(&heads, config).map_err(Failure::Source)?;
 
+    // A head that was refused stays where it was fetched to, so that it is not fetched again.
     let known = repository.refname_to_id(&references.head).ok() == Some(wanted.id)
         && tags_are_known(repository, references, &heads).map_err(&failed)?;
     if !known {
@@ -162,6 +223,7 @@ fn take(
             .proxy_options(proxy())
             .download_tags(AutotagOption::None)
             .prune(FetchPrune::On)
+            .follow_redirects(RemoteRedirect::None)
             // FETCH_HEAD would hold the URL, password included.
             .update_fetchhead(false);
         connection.remote().fetch(&specifications, Some(&mut options), Some("fetch")).map_err(&failed)?;
@@ -171,12 +233,21 @@ fn take(
 
     let commit =
         if known { wanted.id } else { repository.refname_to_id(&references.fetched).map_err(Failure::Damage)? };
-    let revision = Revision::read(path, repository, commit).map_err(Failure::Damage)?;
-    if !known {
-        verify(repository, commit).map_err(Failure::Damage)?;
-        repository.reference(&references.head, commit, true, "fetch").map_err(Failure::Damage)?;
-    }
-    Ok((revision, talk.state.into_inner().last))
+    Ok((commit, talk.state.into_inner().last, known))
+}
+
+// What is sent to one host for a password would be sent to the next as well: libgit2 keeps it across a redirect. Its own
+// setting for the first connection is the repository's.
+fn allow_redirects(repository: &Repository, config: &SourceConfig) -> Result<(), git2::Error> {
+    let allowed = if carries_credentials(config) { "false" } else { "initial" };
+    let mut settings = repository.config()?;
+    let present = settings.snapshot()?.get_str(REDIRECTS).map(str::to_owned).ok();
+    if present.as_deref() == Some(allowed) { Ok(()) } else { settings.set_str(REDIRECTS, allowed) }
+}
+
+fn carries_credentials(config: &SourceConfig) -> bool {
+    let Access { credentials, credential_helper, .. } = &config.access;
+    config.url.has_userinfo() || credentials.is_some() || credential_helper.is_some()
 }
 
 pub(super) fn proxy() -> ProxyOptions<'static> {
@@ -229,104 +300,4 @@ fn tags_are_known(repository: &Repository, references: &References, heads: &[Hea
         }
     }
     Ok(advertised == local.len())
-}
-
-/// What both sets of callbacks of one fetch share.
-pub(super) struct Talk<'t> {
-    config: &'t SourceConfig,
-    state: RefCell<State<'t>>,
-}
-
-struct State<'t> {
-    progress: &'t mut dyn FnMut(Transfer) -> ControlFlow<()>,
-    last: Transfer,
-    stop: Option<Stop>,
-    tried: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Stop {
-    Asked,
-    TooLarge,
-}
-
-impl<'t> Talk<'t> {
-    pub(super) fn new(config: &'t SourceConfig, progress: &'t mut dyn FnMut(Transfer) -> ControlFlow<()>) -> Self {
-        Self { config, state: RefCell::new(State { progress, last: Transfer::default(), stop: None, tried: false }) }
-    }
-}
-
-impl Talk<'_> {
-    pub(super) fn callbacks(&self) -> RemoteCallbacks<'_> {
-        let mut callbacks = RemoteCallbacks::new();
-        callbacks
-            .credentials(|_, user, allowed| self.credentials(user, allowed))
-            .transfer_progress(|now| {
-                self.heard(Transfer {
-                    objects: now.received_objects(),
-                    total: now.total_objects(),
-                    bytes: now.received_bytes() as u64,
-                })
-            })
-            .sideband_progress(|_| {
-                let last = self.state.borrow().last;
-                self.heard(last)
-            });
-        callbacks
-    }
-
-    fn heard(&self, now: Transfer) -> bool {
-        let mut state = self.state.borrow_mut();
-        state.last = now;
-        if now.bytes > MAX_TRANSFER {
-            state.stop = Some(Stop::TooLarge);
-        } else if (state.progress)(now).is_break() {
-            state.stop = Some(Stop::Asked);
-        }
-        state.stop.is_none()
-    }
-
-    // libgit2 asks again after each refusal, for ever: each thing is offered once.
-    fn credentials(&self, user: Option<&str>, allowed: git2::CredentialType) -> Result<git2::Cred, git2::Error> {
-        let refuse = |reason: String| git2::Error::new(git2::ErrorCode::Auth, git2::ErrorClass::Callback, reason);
-        let user = user.unwrap_or("git");
-        if allowed.is_username() {
-            return git2::Cred::username(user);
-        }
-        let tried = std::mem::replace(&mut self.state.borrow_mut().tried, true);
-        if !allowed.is_ssh_key() {
-            return Err(refuse("write a user name and password, or a token, into the URL, or use ssh".to_owned()));
-        }
-        match &self.config.ssh_key {
-            Some(key) if tried => {
-                Err(refuse(format!("the key {} was refused for {user:?}, or needs a passphrase", key.display())))
-            }
-            Some(key) => git2::Cred::ssh_key(user, None, key, None).map_err(|error| refuse(error.message().to_owned())),
-            None if tried => Err(refuse(format!("no key of the ssh agent was taken for {user:?}; set source.ssh_key"))),
-            None => git2::Cred::ssh_key_from_agent(user)
-                .map_err(|error| refuse(format!("{}; set source.ssh_key", error.message()))),
-        }
-    }
-
-    pub(super) fn failure(&self, mirror: &std::path::Path, error: git2::Error) -> Failure {
-        let url = || self.config.url.to_string();
-        match self.state.borrow().stop {
-            Some(Stop::Asked) => return Failure::Source(FetchError::Cancelled { url: url() }),
-            Some(Stop::TooLarge) => {
-                return Failure::Source(FetchError::TooLarge { url: url(), limit: MAX_TRANSFER });
-            }
-            None => {}
-        }
-        if speaks_of_damage(&error) {
-            return Failure::Damage(error);
-        }
-        let message = error.message();
-        // libgit2 has one class for all that the operating system says, about sockets and about files.
-        let full =
-            ["No space left", "quota exceeded", "Read-only file system"].iter().any(|words| message.contains(words));
-        if full || message.contains(&*mirror.to_string_lossy()) {
-            return Failure::Source(mirror::unusable(mirror, &error));
-        }
-        Failure::Source(FetchError::from_remote(&self.config.url, &error))
-    }
 }

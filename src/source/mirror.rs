@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Repository};
 
+use super::memory::Memory;
 use super::{FetchError, Revision, SourceConfig, options};
 use crate::fs::{IoContext, PathError, create_directory, exchange, remove_tree, rename_new, replace_file, sha256};
 
@@ -20,6 +21,8 @@ pub struct Mirror {
     pub(super) repository: Repository,
     /// Whether what is there must be verified before it is built upon.
     pub(super) suspect: bool,
+    /// The mirror whose memory counts, when it is not this one's own: then nothing is written there.
+    pub(super) lender: Option<PathBuf>,
 }
 
 impl Mirror {
@@ -41,14 +44,14 @@ impl Mirror {
         if suspect {
             remove_leftovers(path)?;
         }
-        Ok(Self { path: path.to_owned(), repository, suspect })
+        Ok(Self { path: path.to_owned(), repository, suspect, lender: None })
     }
 
     /// Opens the mirror at `path` to look into it, as it is; `None` where there is none, or none that can be opened.
     pub fn existing(path: &Path) -> Option<Self> {
         options::start();
         let repository = open(path).ok()?;
-        Some(Self { path: path.to_owned(), repository, suspect: path.join(SUSPECT).exists() })
+        Some(Self { path: path.to_owned(), repository, suspect: path.join(SUSPECT).exists(), lender: None })
     }
 
     /// Makes a scratch mirror at `path` that borrows the objects of the mirror at `from` (gitrepository-layout(5),
@@ -66,9 +69,9 @@ impl Mirror {
             drop(repository);
             let repository = open(path).map_err(|error| unusable(path, &error))?;
             borrow_references(&repository, &lender).map_err(|error| unusable(path, &error))?;
-            return Ok(Self { path: path.to_owned(), repository, suspect: false });
+            return Ok(Self { path: path.to_owned(), repository, suspect: false, lender: Some(from.to_owned()) });
         }
-        Ok(Self { path: path.to_owned(), repository, suspect: false })
+        Ok(Self { path: path.to_owned(), repository, suspect: false, lender: Some(from.to_owned()) })
     }
 
     /// The revision of this commit, as 40 hexadecimal digits, if the mirror has it.
@@ -85,6 +88,15 @@ impl Mirror {
     pub fn head(&self, config: &SourceConfig) -> Option<Revision> {
         let commit = self.repository.refname_to_id(&References::of(config).head).ok()?;
         Revision::read(&self.path, &self.repository, commit).ok()
+    }
+
+    /// When the source last moved, in seconds since the epoch: when this machine first saw the accepted head, or when that
+    /// was committed, whichever is older. A date in the future counts for nothing.
+    pub fn last_moved(&self, config: &SourceConfig, now: i64) -> Option<i64> {
+        let seen =
+            Memory::beside(self.lender.as_deref().unwrap_or(&self.path)).ok()?.of(config).map(|known| known.moved);
+        let committed = self.head(config).map(|head| head.time());
+        seen.into_iter().chain(committed).filter(|time| *time <= now).min()
     }
 }
 

@@ -4,15 +4,17 @@
 //! a repository is opened, which every caller here does after setting them.
 #![allow(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 const CERTIFICATES: &str = "SSL_CERT_FILE";
 
 static START: Once = Once::new();
 static TRUST: Once = Once::new();
+static HOME: Mutex<()> = Mutex::new(());
 static TIMEOUTS: Mutex<Option<i32>> = Mutex::new(None);
 
 /// Starts libgit2. To be called before anything else of it, and best before other threads are started.
@@ -55,6 +57,37 @@ pub(super) fn trust_certificates() -> Result<(), git2::Error> {
         }
     });
     result
+}
+
+/// While it lives, libgit2 takes a folder for the home of the user, in which it looks for `.ssh/known_hosts`.
+pub(super) struct Home {
+    // Others wait until the folder is no longer in use.
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Home {
+    /// Makes `folder` the home.
+    pub(super) fn at(folder: &Path) -> Self {
+        let turn = HOME.lock().unwrap_or_else(PoisonError::into_inner);
+        // A temporary folder's path holds no NUL.
+        if let Ok(path) = CString::new(folder.as_os_str().as_bytes()) {
+            set_home(path.as_ptr());
+        }
+        Self { _turn: turn }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        set_home(std::ptr::null());
+    }
+}
+
+fn set_home(path: *const c_char) {
+    // SAFETY: libgit2 copies the text; null has it guess again. Its copy is read only when an ssh connection is made, which
+    // happens under the lock that the caller, `Home`, holds.
+    let set = unsafe { libgit2_sys::git_libgit2_opts(libgit2_sys::GIT_OPT_SET_HOMEDIR as c_int, path) };
+    debug_assert!(set == 0 || path.is_null(), "the option takes any folder");
 }
 
 /// Bounds connecting and every later wait for the server by `timeout`.

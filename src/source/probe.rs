@@ -2,8 +2,9 @@
 
 use git2::{Direction, Remote};
 
-use super::fetch::{Failure, Talk, find_branch, look_locally, proxy};
+use super::fetch::{find_branch, look_locally, proxy};
 use super::heads::advertised;
+use super::talk::{Failure, Talk};
 use super::{FetchError, SourceConfig, options};
 
 /// The commit at the head of the branch, as hexadecimal. With the credentials and the bounds of a fetch; needs no mirror.
@@ -15,7 +16,7 @@ pub fn probe(config: &SourceConfig) -> Result<String, FetchError> {
         options::trust_certificates().map_err(|error| FetchError::from_remote(&config.url, &error))?;
     }
     let mut progress = |_| std::ops::ControlFlow::Continue(());
-    let talk = Talk::new(config, &mut progress);
+    let talk = Talk::new(config, &mut progress)?;
     let failed = |error: git2::Error| match talk.failure(std::path::Path::new(""), error) {
         Failure::Source(error) => error,
         Failure::Damage(error) => FetchError::from_remote(&config.url, &error),

@@ -6,10 +6,12 @@ use std::collections::HashSet;
 
 use git2::{ErrorClass, ErrorCode, ObjectType, Oid, Repository};
 
+use super::export::{MAX_FOLDER, MAX_TOTAL};
+
 /// Reads the commit and every object below its `modules/`, each once and one at a time.
 pub(super) fn verify(repository: &Repository, commit: Oid) -> Result<(), git2::Error> {
-    let tree = repository.find_commit(commit)?.tree()?;
     let database = repository.odb()?;
+    let tree = repository.find_commit(commit)?.tree()?;
     let mut seen = HashSet::new();
     let mut folders: Vec<Oid> = Vec::new();
     if let Some(modules) = tree.get_name_bytes(b"modules").filter(|entry| entry.kind() == Some(ObjectType::Tree)) {
@@ -17,11 +19,15 @@ pub(super) fn verify(repository: &Repository, commit: Oid) -> Result<(), git2::E
     }
     while let Some(folder) = folders.pop() {
         for entry in repository.find_tree(folder)?.iter() {
-            match entry.kind() {
-                Some(ObjectType::Tree) if seen.insert(entry.id()) => folders.push(entry.id()),
-                Some(ObjectType::Blob) if seen.insert(entry.id()) => {
-                    database.read(entry.id())?;
-                }
+            let kind = entry.kind();
+            if !matches!(kind, Some(ObjectType::Tree | ObjectType::Blob)) || !seen.insert(entry.id()) {
+                continue;
+            }
+            let (size, _) = database.read_header(entry.id())?;
+            // What is too large for a module is never read; a module with it in it is refused when it is exported.
+            match kind {
+                Some(ObjectType::Tree) if size <= MAX_FOLDER => folders.push(entry.id()),
+                Some(ObjectType::Blob) if size as u64 <= MAX_TOTAL => drop(database.read(entry.id())?),
                 _ => {}
             }
         }

@@ -40,12 +40,12 @@ impl Supervisor {
                 .tempdir_in(&temporary)
                 .at("create a folder in", &temporary)?;
             if let Some(found) = sync::look(self, scratch.path(), &mut dispatcher)
-                && self_update::look(self, &found.revision, &mut dispatcher)
+                && self_update::look(self, &found, &mut dispatcher)
             {
                 let profiles = modules::profiles(self);
                 let granter = Granter { catalog: &catalog, profiles: &profiles, check: true };
                 let scope = Scope { named: &options.modules, unsettled: &BTreeMap::new(), granter };
-                replace::would_replace(found.modules, &scope, &mut dispatcher);
+                replace::would_replace(found, &scope, &mut dispatcher);
             }
         }
         let context = RunContext::new(self, run_id, &catalog, None, Vec::new())?;

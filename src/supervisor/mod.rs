@@ -69,6 +69,7 @@ pub use run::RunOptions;
 pub use self_update::{
     HandOver, Moved, OnTrial, ProgramError, ProgramInUse, Start, hand_over, is_counted, program_in_use, take_back,
 };
+pub use sync::source_problems;
 pub use versions::{CheckedOut, CheckoutOptions, LetGo, ListedVersion, Until, UntilError, VersionError, Versions};
 
 use context::RunContext;

@@ -10,7 +10,7 @@ use super::reach::Granter;
 use super::sync::Found;
 use crate::catalog::{Catalog, Decision, compare};
 use crate::record::{Change, UpdateRecord};
-use crate::source::SourceModule;
+use crate::source::{Cover, RejectedFolder, SourceModule};
 
 /// Which modules of the source are looked at.
 pub(super) struct Scope<'a> {
@@ -25,8 +25,9 @@ pub(super) struct Scope<'a> {
 
 /// Installs what is new or newer and not held.
 pub(super) fn newer(found: Found, scope: &Scope<'_>, dispatcher: &mut Dispatcher<'_>) {
-    for_each(found, scope, dispatcher, |module, manifest| {
-        let mut record = decide(scope.granter, module, manifest)?;
+    let Found { modules, cover, .. } = found;
+    for_each(modules, scope, dispatcher, |module, manifest| {
+        let mut record = judged(decide(scope.granter, module, manifest)?, module, manifest, &cover);
         if record.change == Change::Installed
             && let Err(error) = scope.granter.welcome(manifest)
         {
@@ -42,11 +43,25 @@ pub(super) fn newer(found: Found, scope: &Scope<'_>, dispatcher: &mut Dispatcher
 
 /// Says what [`newer`] would do.
 pub(super) fn would_replace(found: Found, scope: &Scope<'_>, dispatcher: &mut Dispatcher<'_>) {
-    for_each(found, scope, dispatcher, |module, manifest| decide(scope.granter, module, manifest));
+    let Found { modules, cover, .. } = found;
+    for_each(modules, scope, dispatcher, |module, manifest| {
+        Some(judged(decide(scope.granter, module, manifest)?, module, manifest, &cover))
+    });
+}
+
+/// The same record, unless it is of a version that would be installed and is not trusted.
+fn judged(mut record: UpdateRecord, module: &SourceModule, manifest: &Manifest, cover: &Cover) -> UpdateRecord {
+    if matches!(record.change, Change::Installed | Change::Updated | Change::Waiting)
+        && let Err(distrust) = cover.judge(module, &manifest.schema_version.to_string())
+    {
+        record.change = Change::Failed;
+        record.notes = vec![distrust.to_string()];
+    }
+    record
 }
 
 fn for_each(
-    found: Found,
+    found: Vec<Result<SourceModule, RejectedFolder>>,
     scope: &Scope<'_>,
     dispatcher: &mut Dispatcher<'_>,
     act: impl Fn(&SourceModule, &Manifest) -> Option<UpdateRecord>,

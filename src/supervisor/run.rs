@@ -128,7 +128,7 @@ impl Supervisor {
                     dispatcher.event(Event::Problem(problem));
                     Next::Modules
                 }
-                None => self_update::step(self, lock, &found.revision, options.config_file.as_ref(), dispatcher),
+                None => self_update::step(self, lock, &found, options.config_file.as_ref(), dispatcher),
             };
             match next {
                 Next::Continue(version) => return Ok(Some(version)),
@@ -137,7 +137,7 @@ impl Supervisor {
                     let profiles = modules::profiles(self);
                     let granter = Granter { catalog: &catalog, profiles: &profiles, check: false };
                     let scope = Scope { named: &options.modules, unsettled: &unsettled, granter };
-                    replace::newer(found.modules, &scope, dispatcher);
+                    replace::newer(found, &scope, dispatcher);
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! Asking the source what modules there are. A source that can't be read is said; the run goes on with what is installed.
+//! Asking the source what modules there are, and which of them are trusted. A source that can't be read or is refused is
+//! said; the run goes on with what is installed.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -10,10 +11,11 @@ use updates_protocol::ModuleName;
 use super::Supervisor;
 use super::dispatcher::Dispatcher;
 use super::event::Event;
+use crate::config::SourceSettings;
 use crate::process::CancelToken;
 use crate::record::SyncRecord;
 use crate::source::{
-    FetchError, Fetched, Mirror, RejectedFolder, Revision, SourceConfig, SourceModule, SourceUrl, Trust,
+    Access, Cover, FetchError, Fetched, Mirror, RejectedFolder, Revision, SourceConfig, SourceModule, SourceUrl, Trust,
 };
 
 /// How often it is looked whether the run is to end.
@@ -21,17 +23,17 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long a fetch may take to notice that.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// What a branch's `modules/` holds.
-pub(super) type Found = Vec<Result<SourceModule, RejectedFolder>>;
-
-/// What a sync found: the revision, and the modules of it.
-pub(super) struct Synced {
+/// What a sync found, and what of it may be installed.
+pub(super) struct Found {
     pub(super) revision: Revision,
-    pub(super) modules: Found,
+    pub(super) modules: Vec<Result<SourceModule, RejectedFolder>>,
+    pub(super) cover: Cover,
 }
 
+const DAY: i64 = 24 * 60 * 60;
+
 /// Fetches into the mirror and reads the modules. `None` when there is no source or it can't be read.
-pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Synced> {
+pub(super) fn fetch(supervisor: &Supervisor, dispatcher: &mut Dispatcher<'_>) -> Option<Found> {
     let mirror = Mirror::open_or_create(&supervisor.layout.mirror());
     read(supervisor, mirror, dispatcher)
 }
@@ -41,7 +43,7 @@ pub(super) fn look(
     supervisor: &Supervisor,
     scratch: &std::path::Path,
     dispatcher: &mut Dispatcher<'_>,
-) -> Option<Synced> {
+) -> Option<Found> {
     let mirror = Mirror::borrowing(&scratch.join("mirror.git"), &supervisor.layout.mirror());
     read(supervisor, mirror, dispatcher)
 }
@@ -61,7 +63,7 @@ pub(super) fn last_seen(supervisor: &Supervisor, module: &ModuleName) -> Option<
 pub(super) fn refresh(supervisor: &Supervisor) -> Option<Result<(), FetchError>> {
     let config = config_of(supervisor)?;
     let mirror = Mirror::open_or_create(&supervisor.layout.mirror());
-    Some(mirror.and_then(|mirror| fetch_until_cancelled(mirror, config, &supervisor.cancel)).map(drop))
+    Some(mirror.and_then(|mirror| fetch_until_cancelled(mirror, config, &supervisor.cancel).0).map(drop))
 }
 
 /// How the source is asked; `None` without one, or where its address is wrong.
@@ -76,24 +78,43 @@ pub(super) fn config(supervisor: &Supervisor, url: SourceUrl) -> SourceConfig {
         url,
         branch: settings.branch.clone(),
         ssh_key: settings.ssh_key.clone(),
+        access: access(settings),
         timeout: Duration::from_secs(settings.timeout_sec),
-        trust: Trust {
-            verify: settings.verify,
-            allowed_signers: settings.allowed_signers.clone(),
-            keyring: settings.keyring.clone(),
-        },
+        trust: trust(settings),
+        allow_non_fast_forward: settings.allow_non_fast_forward,
     }
 }
 
-fn read(
-    supervisor: &Supervisor,
-    mirror: Result<Mirror, FetchError>,
-    dispatcher: &mut Dispatcher<'_>,
-) -> Option<Synced> {
+/// What is wrong with the files and programs that the settings name for the source.
+pub fn source_problems(settings: &SourceSettings) -> Vec<String> {
+    let mut problems = Vec::new();
+    problems.extend(trust(settings).check().err().map(|error| error.to_string()));
+    problems.extend(access(settings).check(settings.ssh_key.as_deref()));
+    problems
+}
+
+/// The rule that the settings make of who has to have signed what.
+fn trust(settings: &SourceSettings) -> Trust {
+    Trust {
+        verify: settings.verify,
+        allowed_signers: settings.allowed_signers.clone(),
+        keyring: settings.keyring.clone(),
+    }
+}
+
+/// How the settings say that servers are known, and who asks them.
+fn access(settings: &SourceSettings) -> Access {
+    Access {
+        known_hosts: settings.known_hosts.clone(),
+        credentials: settings.credentials.clone(),
+        credential_helper: settings.credential_helper.clone(),
+    }
+}
+
+fn read(supervisor: &Supervisor, mirror: Result<Mirror, FetchError>, dispatcher: &mut Dispatcher<'_>) -> Option<Found> {
     let settings = &supervisor.config.source;
     let url = settings.url.as_deref()?;
-    let mut record =
-        SyncRecord { source: url.to_owned(), branch: settings.branch.clone(), revision: None, error: None };
+    let mut record = SyncRecord { source: url.to_owned(), branch: settings.branch.clone(), ..SyncRecord::default() };
     let url = match SourceUrl::new(url) {
         Ok(url) => url,
         Err(error) => {
@@ -109,37 +130,45 @@ fn read(
     let fetched = mirror.and_then(|mirror| {
         // Where the fetch fails, this is what the installed modules came from.
         record.revision = mirror.head(&config).map(|revision| revision.id());
-        fetch_until_cancelled(mirror, config, &supervisor.cancel)
+        let (fetched, still) = fetch_until_cancelled(mirror, config, &supervisor.cancel);
+        record.stale_days = still.and_then(|seconds| stale(settings.stale_after, seconds));
+        fetched
     });
-    let synced = match fetched {
+    let found = match fetched {
         Ok(fetched) => {
             if let Some(reason) = fetched.rebuilt {
                 dispatcher.event(Event::Problem(format!("the mirror was damaged and was made anew: {reason}")));
             }
             record.revision = Some(fetched.revision.id());
-            let revision = fetched.revision;
+            if let Cover::Whole(signer) = &fetched.cover {
+                record.signer.clone_from(signer);
+            }
+            let (revision, cover) = (fetched.revision, fetched.cover);
             let modules = revision.modules().map_err(|error| error.to_string());
-            modules.map(|modules| Synced { revision, modules })
+            modules.map(|modules| Found { revision, modules, cover })
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            record.refused = error.refused().map(str::to_owned);
+            Err(error.to_string())
+        }
     };
-    let (synced, error) = match synced {
-        Ok(synced) => (Some(synced), None),
+    let (found, error) = match found {
+        Ok(found) => (Some(found), None),
         Err(error) => (None, Some(error)),
     };
     record.error = error;
     dispatcher.event(Event::Synced(record));
-    synced
+    found
 }
 
 /// Fetches on a thread of its own, which is left behind when it does not notice that the run is to end: libgit2 hears of it
 /// between two packets only, and waits for a name server or a connection for as long as the source's timeout. What the
-/// thread leaves of the mirror is what a power cut leaves.
+/// thread leaves of the mirror is what a power cut leaves. Beside it, for how many seconds the source has not moved.
 fn fetch_until_cancelled(
     mut mirror: Mirror,
     config: SourceConfig,
     cancel: &CancelToken,
-) -> Result<Fetched, FetchError> {
+) -> (Result<Fetched, FetchError>, Option<i64>) {
     let url = config.url.to_string();
     let (answer, inbox) = channel();
     let asked = cancel.clone();
@@ -148,8 +177,11 @@ fn fetch_until_cancelled(
             None => ControlFlow::Continue(()),
             Some(_) => ControlFlow::Break(()),
         };
+        let fetched = mirror.fetch(&config, &mut progress);
+        let now = jiff::Timestamp::now().as_second();
+        let still = mirror.last_moved(&config, now).map(|moved| now - moved);
         // Nobody listens any more when it was left behind.
-        answer.send(mirror.fetch(&config, &mut progress)).ok();
+        answer.send((fetched, still)).ok();
     });
     let mut patience = NOTICE;
     loop {
@@ -157,13 +189,18 @@ fn fetch_until_cancelled(
             Ok(fetched) => return fetched,
             Err(RecvTimeoutError::Disconnected) => {
                 let reason = spawned.err().map_or("it ended without a word".to_owned(), |error| error.to_string());
-                return Err(FetchError::Broken { url, reason });
+                return (Err(FetchError::Broken { url, reason }), None);
             }
             Err(RecvTimeoutError::Timeout) if cancel.reason().is_none() => {}
             Err(RecvTimeoutError::Timeout) => match patience.checked_sub(LOOK) {
                 Some(left) => patience = left,
-                None => return Err(FetchError::Cancelled { url }),
+                None => return (Err(FetchError::Cancelled { url }), None),
             },
         }
     }
+}
+
+// The days that are worth telling, of so many seconds without a change.
+fn stale(after: u64, seconds: i64) -> Option<u64> {
+    u64::try_from(seconds / DAY).ok().filter(|days| after > 0 && *days >= after)
 }

@@ -93,13 +93,18 @@ fn nothing_is_cloned_twice_and_there_is_no_checkout() {
 }
 
 #[test]
-fn a_rewritten_history_is_followed() {
+fn a_rewritten_history_is_followed_only_when_a_person_allows_it() {
     let (root, source) = (Root::new(), Source::of(&[&Module::idle("app", "1.0.0")]));
     root.run(&["--source", source.path()]).0.expect(0);
     source.put(&Module::idle("app", "1.1.0"));
     source.git(&["add", "--all"]);
     source.git(&["commit", "--quiet", "--amend", "--message", "Rewritten"]);
-    let (ran, _) = root.run(&["--source", source.path()]);
+    let (ran, record) = root.run(&["--source", source.path()]);
+    ran.expect(0);
+    assert_eq!(statuses(&record), ["app: succeeded"], "the installed module must still run");
+    assert_eq!(root.installed_version("app"), "1.0.0");
+    assert_eq!(record["sync"]["refused"], source.git(&["rev-parse", "HEAD"]).as_str());
+    let (ran, _) = root.run(&["--source", source.path(), "--allow-non-fast-forward"]);
     ran.expect(0);
     assert_eq!(root.installed_version("app"), "1.1.0");
 }

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use openssl::ssl::SslAcceptor;
+
 pub struct Server {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    scheme: &'static str,
 }
 
 impl Server {
     pub fn url(&self, repository: &str) -> String {
-        format!("http://{}/{repository}", self.address)
+        format!("{}://{}/{repository}", self.scheme, self.address)
     }
 }
 
@@ -32,12 +35,24 @@ impl Drop for Server {
 }
 
 /// Serves the folder that `repository` lies in, to those who give the password, if there is one.
+#[allow(dead_code, reason = "as below")]
 pub fn serve(repository: &Path, password: Option<(&str, &str)>) -> Server {
+    start(repository, password, None)
+}
+
+/// The same over TLS.
+#[allow(dead_code, reason = "this file is part of two tests, and one of them needs it")]
+pub fn serve_tls(repository: &Path, password: Option<(&str, &str)>, acceptor: SslAcceptor) -> Server {
+    start(repository, password, Some(acceptor))
+}
+
+fn start(repository: &Path, password: Option<(&str, &str)>, acceptor: Option<SslAcceptor>) -> Server {
     let root = repository.parent().unwrap().to_owned();
     let expected =
         password.map(|(user, password)| format!("Basic {}", base64(format!("{user}:{password}").as_bytes())));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let scheme = if acceptor.is_some() { "https" } else { "http" };
     let ended = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&ended);
     let thread = std::thread::spawn(move || {
@@ -45,14 +60,20 @@ pub fn serve(repository: &Path, password: Option<(&str, &str)>) -> Server {
             if flag.load(Ordering::SeqCst) {
                 return;
             }
-            answer(stream.unwrap(), &root, expected.as_deref());
+            let stream = stream.unwrap();
+            match acceptor.as_ref().map(|acceptor| acceptor.accept(stream.try_clone().unwrap())) {
+                None => answer(stream, &root, expected.as_deref()),
+                Some(Ok(stream)) => answer(stream, &root, expected.as_deref()),
+                // A client that does not trust the certificate leaves here.
+                Some(Err(_)) => {}
+            }
         }
     });
-    Server { address, ended, thread: Some(thread) }
+    Server { address, ended, thread: Some(thread), scheme }
 }
 
-fn answer(stream: TcpStream, root: &Path, expected: Option<&str>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+fn answer(stream: impl Read + Write, root: &Path, expected: Option<&str>) {
+    let mut reader = BufReader::new(stream);
     let mut line = String::new();
     if reader.read_line(&mut line).unwrap_or(0) == 0 {
         return;
@@ -69,7 +90,7 @@ fn answer(stream: TcpStream, root: &Path, expected: Option<&str>) {
         body
     };
     if expected.is_some_and(|expected| header("authorization") != expected) {
-        return respond(stream, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", b"");
+        return respond(reader.get_mut(), "401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", b"");
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let output = backend(root, &method, path, query, header("content-type"), header("git-protocol"), &body);
@@ -77,10 +98,10 @@ fn answer(stream: TcpStream, root: &Path, expected: Option<&str>) {
     let head = String::from_utf8_lossy(&output[..end]).into_owned();
     let status = head.lines().find_map(|l| l.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
     let kept: String = head.lines().filter(|l| !l.starts_with("Status:")).map(|l| format!("{l}\r\n")).collect();
-    respond(stream, &status, &kept, &output[end + 4..]);
+    respond(reader.get_mut(), &status, &kept, &output[end + 4..]);
 }
 
-fn respond(mut stream: TcpStream, status: &str, headers: &str, body: &[u8]) {
+fn respond(stream: &mut impl Write, status: &str, headers: &str, body: &[u8]) {
     let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     // A client that has heard enough may have left.
     if stream.write_all(head.as_bytes()).is_ok() {

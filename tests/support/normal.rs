@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 /// Fields whose values are measured.
-const MEASURED: [&str; 3] = ["usage", "enforcement", "log_bytes_dropped"];
+const MEASURED: [&str; 4] = ["usage", "enforcement", "log_bytes_dropped", "stale_days"];
 const TIMES: [&str; 4] = ["started", "ended", "time", "timestamp"];
 
 /// `value` with `[run]`, `[time]`, `[commit]`, `[root]` and `[pid]` in place of what changes; measurements left out.

@@ -189,6 +189,9 @@ pub struct SourceArgs {
     /// Run what is installed, without asking the source
     #[arg(long)]
     pub no_sync: bool,
+    /// Accept, this once, a branch that does not continue what was accepted before
+    #[arg(long, conflicts_with = "no_sync")]
+    pub allow_non_fast_forward: bool,
 }
 
 /// `updates check`

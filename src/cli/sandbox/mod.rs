@@ -22,7 +22,12 @@ pub fn sandbox(session: &Session<'_>, cancel: CancelToken, command: &SandboxComm
     match command {
         SandboxCommand::Show { module } => show::show(session, module),
         SandboxCommand::Grant { module, version, yes, source, branch } => {
-            let source = SourceArgs { source: source.clone(), branch: branch.clone(), no_sync: false };
+            let source = SourceArgs {
+                source: source.clone(),
+                branch: branch.clone(),
+                no_sync: false,
+                allow_non_fast_forward: false,
+            };
             grant::grant(session, cancel, module, version.as_ref(), &source, *yes)
         }
         SandboxCommand::Learn(arguments) => learn::learn(session, cancel, arguments),

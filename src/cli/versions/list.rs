@@ -14,7 +14,12 @@ use super::super::table::table;
 
 /// Prints them as the source had them at the last sync.
 pub fn versions(session: &Session<'_>, cancel: CancelToken, arguments: &VersionsArgs) -> Result<ExitStatus, CliError> {
-    let source = SourceArgs { source: arguments.source.clone(), branch: arguments.branch.clone(), no_sync: true };
+    let source = SourceArgs {
+        source: arguments.source.clone(),
+        branch: arguments.branch.clone(),
+        no_sync: true,
+        allow_non_fast_forward: false,
+    };
     let supervisor = supervisor(session, cancel, Some(&source), None)?;
     let versions = supervisor.versions(&arguments.module)?;
     session.print(&versions, || words(&versions, &session.painter()))?;

@@ -5,7 +5,8 @@ use updates_protocol::SchemaVersion;
 use crate::config::{Config, Layout};
 use crate::record::{Change, UpdateRecord};
 use crate::release::{Artifact, MAX_INDEX, Note, Notes, Offer, Trial, is_held, platform, program_version};
-use crate::source::{Revision, SourceFile};
+use crate::source::{Cover, SourceFile};
+use crate::supervisor::sync::Found;
 
 /// What follows from an offer.
 #[derive(Debug, Default)]
@@ -20,17 +21,17 @@ pub(super) struct Offered {
     pub problem: Option<String>,
 }
 
-/// Reads the offer of a revision and judges it.
-pub(super) fn offered(layout: &Layout, config: &Config, revision: &Revision) -> Offered {
-    match judge(layout, config, revision) {
+/// Reads the offer of what was found and judges it.
+pub(super) fn offered(layout: &Layout, config: &Config, found: &Found) -> Offered {
+    match judge(layout, config, found) {
         Ok(offered) => offered,
         Err(problem) => Offered { problem: Some(problem), ..Offered::default() },
     }
 }
 
-fn judge(layout: &Layout, config: &Config, revision: &Revision) -> Result<Offered, String> {
+fn judge(layout: &Layout, config: &Config, found: &Found) -> Result<Offered, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
-    let SourceFile::Content(index) = revision.file("index.json", MAX_INDEX).map_err(|error| text(&error))? else {
+    let SourceFile::Content(index) = found.revision.file("index.json", MAX_INDEX).map_err(|error| text(&error))? else {
         return Ok(Offered::default());
     };
     let platform = platform();
@@ -39,7 +40,9 @@ fn judge(layout: &Layout, config: &Config, revision: &Revision) -> Result<Offere
     };
     let own = program_version();
     let mut offered = Offered::default();
-    if let Some(minimum) = offer.minimum.filter(|minimum| *minimum > own) {
+    // A module's own signed tag speaks for nothing but that module.
+    let trusted = matches!(found.cover, Cover::Whole(_));
+    if let Some(minimum) = offer.minimum.filter(|minimum| trusted && *minimum > own) {
         offered.too_old = Some(format!(
             "the source asks for updates {minimum} or newer, and this is {own}: newer modules are not installed, the \
              installed ones run"
@@ -54,6 +57,15 @@ fn judge(layout: &Layout, config: &Config, revision: &Revision) -> Result<Offere
         by_person: false,
         notes: Vec::new(),
     };
+    if !trusted {
+        record.change = Change::Failed;
+        record.notes.push(format!(
+            "commit {} is covered by tags of single modules only; a signed tag on the branch's head is needed",
+            found.revision.short()
+        ));
+        offered.record = Some(record);
+        return Ok(offered);
+    }
     let pinned = Notes(layout).version(Note::Pin).map_err(|error| text(&error))?;
     let trial = Trial::read(layout).map_err(|error| text(&error))?;
     match (offer.artifact, pinned) {

@@ -10,11 +10,11 @@ use super::offered::{Offered, offered};
 use crate::fs::PathError;
 use crate::record::{Change, UpdateRecord};
 use crate::release::{Artifact, Held, Note, Notes, Place, Trial, hold, program_version};
-use crate::source::Revision;
 use crate::supervisor::Supervisor;
 use crate::supervisor::dispatcher::Dispatcher;
 use crate::supervisor::event::Event;
 use crate::supervisor::lock::RunLock;
+use crate::supervisor::sync::Found;
 
 /// How the run goes on.
 #[derive(Debug)]
@@ -29,12 +29,8 @@ pub(in crate::supervisor) enum Next {
 }
 
 /// Says what [`step`] would do; whether newer modules would be installed.
-pub(in crate::supervisor) fn look(
-    supervisor: &Supervisor,
-    revision: &Revision,
-    dispatcher: &mut Dispatcher<'_>,
-) -> bool {
-    let offered = offered(&supervisor.layout, &supervisor.config, revision);
+pub(in crate::supervisor) fn look(supervisor: &Supervisor, found: &Found, dispatcher: &mut Dispatcher<'_>) -> bool {
+    let offered = offered(&supervisor.layout, &supervisor.config, found);
     let updates = offered.wanted.is_some();
     tell(offered.record, offered.problem, dispatcher);
     match offered.too_old {
@@ -50,14 +46,14 @@ pub(in crate::supervisor) fn look(
 pub(in crate::supervisor) fn step(
     supervisor: &Supervisor,
     _lock: &RunLock,
-    revision: &Revision,
+    found: &Found,
     config: Option<&PathBuf>,
     dispatcher: &mut Dispatcher<'_>,
 ) -> Next {
-    let Offered { wanted, mut record, too_old, problem } = offered(&supervisor.layout, &supervisor.config, revision);
+    let Offered { wanted, mut record, too_old, problem } = offered(&supervisor.layout, &supervisor.config, found);
     let mut next = Next::Modules;
     if let Some((version, artifact)) = wanted {
-        match take(supervisor, revision, &version, &artifact, config) {
+        match take(supervisor, found, &version, &artifact, config) {
             Ok(()) => next = Next::Continue(version),
             Err(reason) => {
                 if let Some(record) = &mut record {
@@ -88,13 +84,13 @@ fn tell(record: Option<UpdateRecord>, problem: Option<String>, dispatcher: &mut 
 
 fn take(
     supervisor: &Supervisor,
-    revision: &Revision,
+    found: &Found,
     version: &SchemaVersion,
     artifact: &Artifact,
     config: Option<&PathBuf>,
 ) -> Result<(), String> {
     let layout = &supervisor.layout;
-    if let Err(error) = install(supervisor, revision, version, artifact, config) {
+    if let Err(error) = install(supervisor, &found.revision, version, artifact, config) {
         let mut reason = error.to_string();
         if error.is_of_the_artifact() {
             let (version, sha256) = (version.to_string(), artifact.sha256.clone());

@@ -39,7 +39,7 @@ pub enum VersionError {
         version: SchemaVersion,
         /// Why.
         #[source]
-        source: Distrust,
+        source: Box<Distrust>,
     },
     /// Nobody knows the module.
     #[error("no module {0} is installed, and the source has no version of it; `updates list` shows what is installed")]

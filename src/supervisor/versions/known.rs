@@ -117,7 +117,7 @@ impl Known {
         config.trust.judge(mirror, commit, tag).map_err(|source| VersionError::Distrusted {
             module: self.module.clone(),
             version: candidate.version.clone(),
-            source,
+            source: Box::new(source),
         })
     }
 
