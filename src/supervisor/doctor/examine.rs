@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Finding, databases, disk, held, lock, past, sandbox, source, timer};
+use super::{Finding, databases, disk, held, lock, past, program, sandbox, source, timer};
 use crate::supervisor::Supervisor;
 
 /// How long all of them together may take. A source may keep silent for its own timeout, which is cut short here.
@@ -16,7 +16,8 @@ const LOOK: Duration = Duration::from_millis(100);
 type Check = fn(&Supervisor) -> Vec<Finding>;
 
 /// In the order in which they are told.
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
+    ("program", program::look),
     ("timer", timer::look),
     ("lock", lock::look),
     ("past", past::look),

@@ -1,4 +1,5 @@
-//! Versions that failed and are not tried again until the source changes them or a person says so.
+//! Versions that failed and are not tried again until the source changes them or a person says so, and modules that a
+//! person keeps at their version.
 
 use super::Finding;
 use crate::catalog::Catalog;
@@ -7,12 +8,14 @@ use crate::supervisor::Supervisor;
 const CHECK: &str = "held";
 
 pub(super) fn look(supervisor: &Supervisor) -> Vec<Finding> {
-    let held = match Catalog::open(&supervisor.layout).all_held() {
-        Ok(held) => held,
+    let catalog = Catalog::open(&supervisor.layout);
+    let (held, kept) = match catalog.all_held().and_then(|held| Ok((held, catalog.all_kept()?))) {
+        Ok(both) => both,
         Err(error) => {
-            return vec![Finding::problem(CHECK, error.to_string(), "remove the file to try every version again")];
+            return vec![Finding::problem(CHECK, error.to_string(), "remove the file to hold nothing any more")];
         }
     };
+    let kept = kept.iter().map(|(module, kept)| Finding::ok(CHECK, format!("{module} stays as it is: {kept}")));
     let found: Vec<Finding> = held
         .iter()
         .flat_map(|(module, versions)| versions.iter().map(move |held| (module, held)))
@@ -21,6 +24,7 @@ pub(super) fn look(supervisor: &Supervisor) -> Vec<Finding> {
             let text = format!("{module} {} is held since {}: {reason}", held.version, held.since);
             Finding::warning(CHECK, text, format!("a newer version ends it, and so does `updates unhold {module}`"))
         })
+        .chain(kept)
         .collect();
     if found.is_empty() { vec![Finding::ok(CHECK, "no version is held")] } else { found }
 }

@@ -7,6 +7,7 @@ mod finding;
 mod held;
 mod lock;
 mod past;
+mod program;
 mod sandbox;
 mod source;
 mod timer;
