@@ -7,6 +7,7 @@
 
 mod bad;
 mod cycle;
+mod gaps;
 mod guard;
 mod kill;
 mod person;

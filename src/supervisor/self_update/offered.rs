@@ -82,7 +82,14 @@ fn judge(layout: &Layout, config: &Config, found: &Found) -> Result<Offered, Str
             record.notes.push(format!("pinned to {pin}; `updates self unpin` follows the source again"));
         }
         // One after the other: what has not proved itself is nothing to go back to.
-        (Some(_), _) if trial.is_some_and(|trial| trial.version == own) => return Ok(offered),
+        (Some(_), _) if trial.as_ref().is_some_and(|trial| trial.version == own) => return Ok(offered),
+        // Its tries are the trial's, whether the guard can say so or not: this program runs in its place until it can.
+        (Some(artifact), _)
+            if trial.as_ref().is_some_and(|trial| trial.sha256 == artifact.sha256 && trial.is_used_up()) =>
+        {
+            record.change = Change::Held;
+            record.notes.push("it did not reach the end of a run, and the guard has not taken it back".to_owned());
+        }
         (Some(artifact), _) => match is_held(layout, &artifact.sha256).map_err(|error| text(&error))? {
             Some(held) => {
                 record.change = Change::Held;
