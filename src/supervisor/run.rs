@@ -126,7 +126,7 @@ impl Supervisor {
                 // Once a run is enough.
                 Some(problem) => {
                     dispatcher.event(Event::Problem(problem));
-                    Next::Modules
+                    self_update::stay(self, &found, dispatcher)
                 }
                 None => self_update::step(self, lock, &found, options.config_file.as_ref(), dispatcher),
             };

@@ -1,7 +1,10 @@
 //! Between the steps: what comes together at a bad moment, and must still leave a program that works and says the truth.
 
+use serde_json::json;
+
 use crate::programs::{Artifact, OWN};
 use crate::scene::Scene;
+use crate::support::Module;
 
 // faults: 63
 #[test]
@@ -22,4 +25,31 @@ fn a_version_that_used_up_its_tries_is_not_executed_again_where_the_guard_fails_
     std::fs::remove_dir(scene.root.at("/var/lib/updates/self-update/held.guard")).unwrap();
     scene.run_well();
     assert_eq!((scene.version(), scene.link()), (OWN.to_owned(), None));
+}
+
+#[test]
+fn newer_modules_wait_for_their_minimum_also_where_the_version_was_installed_and_not_executed() {
+    // What the self-test leaves can't be executed any more.
+    let artifact = Artifact::script(
+        "0.2.0",
+        "case \" $* \" in *' self-test '*) printf 'nothing that starts' >\"$0.new\"; \
+         chmod 755 \"$0.new\"; mv \"$0.new\" \"$0\" ;; esac",
+    );
+    let scene = Scene::new();
+    scene.run_well();
+    let path = "artifacts/a.tar.gz";
+    scene.source.write(path, &artifact.bytes);
+    scene.source.put(&Module::idle("later", "1.0.0"));
+    let platform = format!("{}-linux", std::env::consts::ARCH);
+    let index = json!({
+        "metadata": {"schema_version": "0.2.0", "minimum_version": "0.2.0"},
+        "artifacts": {platform: artifact.stanza(path)},
+    });
+    scene.source.write("index.json", index.to_string()).commit();
+    let record = scene.run_well();
+    let problems = record["problems"].to_string();
+    assert!(problems.contains("was not put in use"), "{record:#}");
+    assert!(problems.contains("asks for updates 0.2.0 or newer"), "{record:#}");
+    assert!(!scene.root.modules().join("later").exists());
+    assert_eq!((scene.module_runs(), scene.link()), (2, None));
 }

@@ -17,4 +17,4 @@ pub use in_use::{OnTrial, ProgramInUse, program_in_use};
 pub use person::{Moved, ProgramError};
 
 pub(super) use hand_over::{continue_as, inherited_lock};
-pub(super) use step::{Next, look, step};
+pub(super) use step::{Next, look, stay, step};

@@ -73,6 +73,17 @@ pub(in crate::supervisor) fn step(
     }
 }
 
+/// How a run goes on whose newer version could not be executed: with this one, and without modules that need a newer one.
+pub(in crate::supervisor) fn stay(supervisor: &Supervisor, found: &Found, dispatcher: &mut Dispatcher<'_>) -> Next {
+    match offered(&supervisor.layout, &supervisor.config, found).too_old {
+        Some(problem) => {
+            dispatcher.event(Event::Problem(problem));
+            Next::InstalledModules
+        }
+        None => Next::Modules,
+    }
+}
+
 fn tell(record: Option<UpdateRecord>, problem: Option<String>, dispatcher: &mut Dispatcher<'_>) {
     if let Some(record) = record {
         dispatcher.event(Event::Program(record));
