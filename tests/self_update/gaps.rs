@@ -53,3 +53,20 @@ fn newer_modules_wait_for_their_minimum_also_where_the_version_was_installed_and
     assert!(!scene.root.modules().join("later").exists());
     assert_eq!((scene.module_runs(), scene.link()), (2, None));
 }
+
+#[test]
+fn a_version_that_the_source_writes_in_short_is_gone_back_to_as_any_other() {
+    let scene = Scene::offering("0.2", &Artifact::good("0.2.0"));
+    scene.run_well();
+    assert_eq!(scene.link().as_deref(), Some("versions/0.2"));
+    scene.root.write("/etc/updates/config.toml", "[self_update]\ntries = 1\n");
+    scene.offer("0.3", &Artifact::only_tests("0.3.0", "exit 9"));
+    scene.run().expect(9);
+    scene.guard("check");
+    assert_eq!((scene.link().as_deref(), scene.version().as_str()), (Some("versions/0.2"), "0.2.0"));
+    scene.offer("0.4", &Artifact::good("0.4.0"));
+    scene.run_well();
+    assert_eq!(scene.program()["previous"], "0.2");
+    scene.root.updates(&["self", "rollback"]).expect(0);
+    assert_eq!(scene.version(), "0.2.0");
+}

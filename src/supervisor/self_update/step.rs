@@ -123,16 +123,20 @@ fn take(
 fn flip(supervisor: &Supervisor, version: &SchemaVersion, artifact: &Artifact) -> Result<(), PathError> {
     let layout = &supervisor.layout;
     let before = Trial::read(layout)?.filter(|trial| trial.version == *version && trial.sha256 == artifact.sha256);
+    let place = Place::new(layout);
+    let own = program_version();
+    // Its folder has the name that the source wrote, 2.0, and the program calls itself 2.0.0.
+    let own = place.current().ok().flatten().filter(|current| *current == own).unwrap_or(own);
     let trial = Trial {
         version: version.clone(),
-        previous: handed_over_by().map(|_| program_version()),
+        previous: handed_over_by().map(|_| own),
         sha256: artifact.sha256.clone(),
         tries: supervisor.config.self_update.tries,
         // The same one once more, made anew because it could not be executed: it does not get more tries for that.
         starts: before.map_or(0, |trial| trial.starts),
     };
     trial.begin(layout)?;
-    Place::new(layout).point(Some(version))
+    place.point(Some(version))
 }
 
 impl Supervisor {
