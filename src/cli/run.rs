@@ -35,7 +35,7 @@ pub fn run(session: &Session<'_>, cancel: CancelToken, arguments: &RunArgs) -> R
     let status = report(session, &record, "last")?;
     // The end of a run, for a version on trial. An interrupted one has shown nothing: it may have hung.
     if status != ExitStatus::Interrupted
-        && let Err(error) = supervisor.confirm_program()
+        && let Err(error) = supervisor.confirm_program(record.outside_window.is_none())
     {
         tracing::error!("{error}");
     }

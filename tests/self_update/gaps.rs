@@ -70,3 +70,21 @@ fn a_version_that_the_source_writes_in_short_is_gone_back_to_as_any_other() {
     scene.root.updates(&["self", "rollback"]).expect(0);
     assert_eq!(scene.version(), "0.2.0");
 }
+
+#[test]
+fn a_run_outside_of_the_window_neither_proves_a_version_nor_counts_against_it() {
+    let scene = Scene::offering("0.2.0", &Artifact::only_tests("0.2.0", "[ -e \"$2/srv/mended\" ] || exit 9"));
+    scene.run().expect(9);
+    scene.root.write("/srv/mended", "");
+    let hour = |ahead: i64| {
+        let time = jiff::Timestamp::now() + jiff::ToSpan::hours(ahead);
+        time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M").to_string()
+    };
+    scene.root.write("/etc/updates/config.toml", format!("[run]\nwindow = [\"{}-{}\"]\n", hour(11), hour(13)));
+    for _ in 0..4 {
+        scene.run().expect(3);
+        assert_eq!(scene.program()["trial"]["starts"], 1);
+    }
+    scene.root.updates(&["run", "--ignore-window", "--source", scene.source.path()]).expect(0);
+    assert_eq!((scene.version().as_str(), &scene.program()["trial"]), ("0.2.0", &json!(null)));
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use updates_protocol::SchemaVersion;
 
-use super::hand_over::handed_over_by;
+use super::hand_over::{handed_over_by, is_counted};
 use super::install::install;
 use super::offered::{Offered, offered};
 use crate::fs::PathError;
@@ -153,16 +153,20 @@ impl Supervisor {
     /// The end of a run was reached: if this version was on trial, it no longer is, and what it replaced becomes the
     /// version to go back to. What nobody goes back to is removed.
     ///
+    /// A run that did nothing because of the time has `proved` nothing: it is no end, and no try either.
+    ///
     /// To be called as the very last thing: what fails before it counts against the version. Where another run holds the
     /// lock by now, that one does it.
-    pub fn confirm_program(&self) -> Result<(), PathError> {
+    pub fn confirm_program(&self, proved: bool) -> Result<(), PathError> {
         let Ok(_lock) = RunLock::take(&self.layout.lock(), std::time::Duration::ZERO, || false) else { return Ok(()) };
         let (layout, notes) = (&self.layout, Notes(&self.layout));
         let own = program_version();
         let place = Place::new(layout);
         let current = place.current().unwrap_or_default();
         if let Some(trial) = Trial::read(layout)? {
-            if trial.version == own && handed_over_by().is_some() {
+            if is_counted(layout) && !proved {
+                Trial::void(layout)?;
+            } else if trial.version == own && handed_over_by().is_some() {
                 notes.set(Note::Previous, trial.previous.map(|version| version.to_string()).as_deref())?;
                 Trial::end(layout)?;
             } else if current.as_ref() != Some(&trial.version) || trial.version <= own {
