@@ -88,3 +88,21 @@ fn a_run_outside_of_the_window_neither_proves_a_version_nor_counts_against_it() 
     scene.root.updates(&["run", "--ignore-window", "--source", scene.source.path()]).expect(0);
     assert_eq!((scene.version().as_str(), &scene.program()["trial"]), ("0.2.0", &json!(null)));
 }
+
+// faults: 63
+#[test]
+fn a_version_that_a_person_puts_in_use_again_has_to_prove_itself_too() {
+    let scene = Scene::offering("0.2.0", &Artifact::good("0.2.0"));
+    scene.run_well();
+    scene.root.write("/etc/updates/config.toml", "[self_update]\ntries = 1\n");
+    scene.offer("0.3.0", &Artifact::only_tests("0.3.0", "exit 9"));
+    scene.run().expect(9);
+    scene.guard("check");
+    assert_eq!(scene.version(), "0.2.0");
+    scene.root.updates(&["self", "pin", "0.3.0"]).expect(0);
+    assert_eq!(scene.program()["trial"]["version"], "0.3.0");
+    scene.run().expect(9);
+    let record = scene.run_well();
+    assert_eq!(scene.version(), "0.2.0");
+    assert!(record["problems"].to_string().contains("updates 0.3.0 did not reach the end of a run"), "{record:#}");
+}

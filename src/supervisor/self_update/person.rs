@@ -117,7 +117,19 @@ impl Supervisor {
             && let Some(found) = place.list()?.into_iter().find(|found| found == wanted)
         {
             place.examine(&found)?;
-            Trial::end(layout)?;
+            // It may be one that failed: it is on trial as one that the source carries, and gone back from.
+            let before = match Trial::read(layout)?.filter(|trial| trial.version == in_use) {
+                Some(trial) => trial.previous,
+                None => Some(in_use.clone()).filter(|version| *version != installed),
+            };
+            let trial = Trial {
+                version: found.clone(),
+                previous: before.filter(|version| *version != found),
+                sha256: place.artifact(&found),
+                tries: self.config.self_update.tries,
+                starts: 0,
+            };
+            trial.begin(layout)?;
             place.point(Some(&found))?;
             now = found;
         }
