@@ -14,6 +14,7 @@ use super::error::RunError;
 use super::event::{Event, Observer};
 use super::lock::RunLock;
 use super::run::{new_run_id, publish, status};
+use super::self_update::{self, Start};
 use super::{RunContext, Supervisor, modules, recover};
 use crate::catalog::Catalog;
 use crate::history::History;
@@ -47,6 +48,11 @@ impl Supervisor {
     /// Runs one module alone, whether it is enabled or not.
     pub fn run_one(&self, options: &OneOptions, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
         let lock = if options.check { None } else { Some(self.lock(options.wait)?) };
+        if let Some(lock) = &lock
+            && let Some(problem) = self_update::catch_up(&self.layout, lock, Start::Plain)
+        {
+            tracing::error!("{problem}");
+        }
         let (history, checkpoints) = match &lock {
             Some(_) => {
                 let history = History::open(&self.layout.database())?;

@@ -16,7 +16,7 @@ use super::lock::RunLock;
 use super::reach::Granter;
 use super::replace::Scope;
 use super::select::{select, units_of_groups};
-use super::self_update::{self, Next};
+use super::self_update::{self, Next, Start};
 use super::target::Target;
 use super::{RunContext, Supervisor, modules, recover, replace, rot, sync};
 use crate::catalog::Catalog;
@@ -59,7 +59,7 @@ impl Supervisor {
     /// One cycle. The record says everything; its `status` is the exit code.
     pub fn run(&self, options: &RunOptions, observer: &mut dyn Observer) -> Result<RunRecord, RunError> {
         let lock = self.lock(options.wait)?;
-        let mut refused = None;
+        let mut refused = self_update::catch_up(&self.layout, &lock, Start::Counted);
         loop {
             let history = History::open(&self.layout.database())?;
             let run_id = new_run_id();

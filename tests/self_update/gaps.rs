@@ -4,7 +4,9 @@ use serde_json::json;
 
 use crate::programs::{Artifact, OWN};
 use crate::scene::Scene;
-use crate::support::Module;
+use crate::support::{Module, until};
+
+const TRIAL: &str = "/var/lib/updates/self-update/trial";
 
 // faults: 63
 #[test]
@@ -105,4 +107,30 @@ fn a_version_that_a_person_puts_in_use_again_has_to_prove_itself_too() {
     let record = scene.run_well();
     assert_eq!(scene.version(), "0.2.0");
     assert!(record["problems"].to_string().contains("updates 0.3.0 did not reach the end of a run"), "{record:#}");
+}
+
+#[test]
+fn what_waited_while_the_program_was_replaced_goes_on_as_the_new_one() {
+    let waits = "case \" $* \" in *' self-test '*) echo x >>\"$2/srv/tested\"; \
+                 while [ ! -e \"$2/srv/go\" ]; do sleep 0.05; done ;; esac";
+    let scene = Scene::offering("0.2.0", &Artifact::script("0.2.0", waits));
+    let first = scene.root.start(&["run", "--source", scene.source.path()]);
+    until("the new version is tried", || scene.root.exists("/srv/tested"));
+    let second = scene.root.start(&["--json", "run", "--wait=60", "--source", scene.source.path()]);
+    let lock = scene.root.at("/run/updates/lock");
+    let folder = format!("/proc/{}/fd", second.id());
+    until("the second run waits", || {
+        std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == lock))
+    });
+    scene.root.write("/srv/go", "");
+    first.end().expect(0);
+    let record = second.end().expect(0).json();
+    assert_eq!(record["program"], json!(null), "{record:#}");
+    assert_eq!(scene.root.read("/srv/tested"), "x\n", "it was installed a second time");
+    assert_eq!((scene.version().as_str(), scene.module_runs()), ("0.2.0", 2));
+    assert!(!scene.root.exists(TRIAL));
 }

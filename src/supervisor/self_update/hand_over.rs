@@ -12,12 +12,14 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::SigSet;
 use updates_protocol::SchemaVersion;
 
 use super::choice::{Choice, choose};
 use crate::config::Layout;
+use crate::fs::PathError;
 use crate::release::{Place, Trial, program_version};
 use crate::supervisor::lock::RunLock;
 
@@ -25,6 +27,9 @@ use crate::supervisor::lock::RunLock;
 const MARK: &str = "UPDATES_HANDED_OVER";
 /// `PID DESCRIPTOR`: this process holds the run's lock already.
 const LOCK: &str = "UPDATES_RUN_LOCK";
+
+/// Whether the version in use could not be executed or counted when this process began. It is not tried twice.
+static DECLINED: AtomicBool = AtomicBool::new(false);
 
 /// What is about to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +84,8 @@ pub fn hand_over(what: &HandOver) -> Option<String> {
                 Choice::Installed(_) => return None,
             };
         }
-        if let Ok(Some(trial)) = Trial::read(layout)
-            && trial.version == version
-            && let Err(error) = Trial::count(layout)
-        {
-            // What can't be counted could fail for ever.
+        if let Err(error) = count(layout, &version) {
+            DECLINED.store(true, Ordering::Relaxed);
             return Some(format!(
                 "updates {own} goes on itself: a start of version {version} can't be counted: {error}"
             ));
@@ -91,7 +93,48 @@ pub fn hand_over(what: &HandOver) -> Option<String> {
     }
     let program = Place::new(layout).program(&version);
     let Err(error) = execute(&program, &own, None);
+    DECLINED.store(true, Ordering::Relaxed);
     Some(format!("updates {own} goes on itself: {} can't be executed: {error}", program.display()))
+}
+
+/// Becomes the version in use once the lock is there, where another run has put that in use while this process waited:
+/// an older program would take the newer one's database for one to go back from. Returns when this one is to go on, with
+/// what a person should know.
+pub(in crate::supervisor) fn catch_up(layout: &Layout, lock: &RunLock, start: Start) -> Option<String> {
+    // One that was executed with the lock is what it is: whoever did that had a reason.
+    if DECLINED.load(Ordering::Relaxed) || inherited_lock().is_some() {
+        return None;
+    }
+    let own = program_version();
+    let installed = handed_over_by().unwrap_or_else(program_version);
+    let Choice::Version(version) = choose(layout, &installed) else { return None };
+    if version == own {
+        return None;
+    }
+    if start == Start::Counted {
+        if matches!(Trial::read(layout), Ok(Some(trial)) if trial.version == version && trial.is_used_up()) {
+            return None;
+        }
+        if let Err(error) = count(layout, &version) {
+            return Some(format!(
+                "updates {own} goes on itself: a start of version {version} can't be counted: {error}"
+            ));
+        }
+    }
+    let error = continue_as(layout, &version, lock);
+    Some(format!("updates {own} goes on itself: version {version} can't be executed: {error}"))
+}
+
+/// Counts a start of `version`, where that is on trial. What can't be counted could fail for ever.
+fn count(layout: &Layout, version: &SchemaVersion) -> Result<(), PathError> {
+    match Trial::read(layout) {
+        Ok(Some(trial)) if trial.version == *version => match Trial::count(layout) {
+            // It has reached the end of a run this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        },
+        _ => Ok(()),
+    }
 }
 
 /// Becomes `version` in the middle of a run, with its lock. Returns only when that fails.

@@ -16,5 +16,5 @@ pub use hand_over::{HandOver, Start, hand_over, is_counted, take_back};
 pub use in_use::{OnTrial, ProgramInUse, program_in_use};
 pub use person::{Moved, ProgramError};
 
-pub(super) use hand_over::{continue_as, inherited_lock};
+pub(super) use hand_over::{catch_up, continue_as, inherited_lock};
 pub(super) use step::{Next, look, stay, step};
