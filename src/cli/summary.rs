@@ -74,7 +74,7 @@ fn update_line(update: &UpdateRecord, kind: RunKind, painter: &Painter) -> Strin
         Change::Installed => format!("{} {module} {to}{notes}", painter.paint(Tone::Good, "installed")),
         Change::Updated => format!("{} {module} {from} -> {to}{notes}", painter.paint(Tone::Good, "replaced")),
         Change::Older => format!("{module}: the source has {to}, older than the installed {from}"),
-        Change::Disabled => format!("{module}: {to} is in the source; disabled here, so {from} stays"),
+        Change::Disabled => format!("{module}: {to} is in the source; disabled here, so {from} stays{notes}"),
         Change::Held if update.by_person => format!("{module}: {to} is in the source; {from} stays{notes}"),
         Change::Held => format!("{module}: {to} failed before and is held{notes}"),
         Change::Waiting => format!("{} {module} {to}, {from} stays", painter.paint(Tone::Warn, "waits for you:")),

@@ -86,7 +86,8 @@ impl Told {
 pub fn tell(event: &Event) -> Vec<Told> {
     let one = match event {
         Event::Began { .. } | Event::Working { .. } => return Vec::new(),
-        Event::Update(update) | Event::Program(update) => return updated(update),
+        Event::Update(update) => return updated(update),
+        Event::Program(update) => return program(update),
         Event::Synced(sync) => return synced(sync),
         Event::Recovered(rollback) => recovered(rollback),
         Event::OutsideWindow(outside) => Told::new(Priority::Info, outside_window(outside)),
@@ -193,6 +194,19 @@ fn updated(update: &UpdateRecord) -> Vec<Told> {
     told
 }
 
+/// The program is no module, so that no line about it says that it is about one.
+fn program(update: &UpdateRecord) -> Vec<Told> {
+    let (from, to) = (update.from.as_deref().unwrap_or("?"), update.to.as_deref().unwrap_or("?"));
+    let priority = match update.change {
+        Change::Disabled => Priority::Info,
+        Change::Held if update.by_person => Priority::Info,
+        Change::Held => Priority::Warning,
+        _ => return updated(update).into_iter().map(|told| Told { module: None, ..told }).collect(),
+    };
+    let notes = update.notes.join("; ");
+    vec![Told::new(priority, format!("updates: {to} is in the source, and {from} stays: {notes}"))]
+}
+
 fn synced(sync: &SyncRecord) -> Vec<Told> {
     let still = sync.stale_days.map(|days| format!("the source has not moved for {days} days"));
     let told = match (&sync.error, &sync.revision) {
@@ -247,4 +261,26 @@ pub fn essence(record: &RunRecord) -> Told {
     let kind = serde_json::to_value(record.kind).ok();
     let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("run");
     Told::new(priority, format!("{kind} {} has ended: {}; exit status {status}", record.run_id, parts.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_about_the_program_is_about_no_module_and_says_why_it_stays() {
+        for change in [Change::Updated, Change::Disabled, Change::Held, Change::Failed] {
+            let update = UpdateRecord {
+                module: "updates".to_owned(),
+                change,
+                from: Some("0.1.0".to_owned()),
+                to: Some("0.2.0".to_owned()),
+                by_person: false,
+                notes: vec!["pinned to 0.1.0".to_owned()],
+            };
+            let told = tell(&Event::Program(update));
+            assert!(told.iter().all(|told| told.module.is_none()), "{told:?}");
+            assert!(told.iter().any(|told| told.text.contains("pinned to 0.1.0")), "{told:?}");
+        }
+    }
 }

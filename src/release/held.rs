@@ -23,6 +23,16 @@ pub struct Held {
     pub reason: String,
 }
 
+impl Held {
+    /// The reason of a person who went back.
+    pub const WENT_BACK: &str = "a person went back to the version before it";
+
+    /// Whether a person holds it, and it has not failed.
+    pub fn is_persons(&self) -> bool {
+        self.reason == Self::WENT_BACK
+    }
+}
+
 /// Everything that is held, the oldest first.
 pub fn holds(layout: &Layout) -> Result<Vec<Held>, PathError> {
     let path = path(layout);

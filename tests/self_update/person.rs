@@ -17,6 +17,9 @@ fn a_rollback_goes_to_the_version_before_holds_this_one_and_unpin_lets_it_come_b
     scene.run_well();
     words(&scene, &["rollback"]).expect(0);
     assert_eq!(scene.version(), "0.2.0");
+    let ran = scene.root.updates(&["run", "--source", scene.source.path()]);
+    assert!(ran.expect(0).stdout.contains("0.2.0 stays: a person went back"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("failed before") && !ran.stderr.contains("failed before"), "{ran:?}");
     assert_eq!(scene.run_well()["program"]["change"], "held");
     assert_eq!(scene.version(), "0.2.0");
     words(&scene, &["rollback"]).expect(0);
@@ -44,6 +47,8 @@ fn a_rollback_works_from_the_installed_program_whatever_the_other_does() {
 fn a_pinned_version_stays_whatever_the_source_carries() {
     let scene = Scene::offering("0.2.0", &Artifact::good("0.2.0"));
     words(&scene, &["pin"]).expect(0);
+    let ran = scene.root.updates(&["run", "--source", scene.source.path()]);
+    assert!(ran.expect(0).stdout.contains("pinned to"), "{}", ran.stdout);
     assert_eq!(scene.run_well()["program"]["change"], "disabled");
     assert_eq!((scene.version(), &scene.program()["pinned"]), (OWN.to_owned(), &json!(OWN)));
     // Another one may be pinned before it is there, and no other is taken.

@@ -93,6 +93,7 @@ fn judge(layout: &Layout, config: &Config, found: &Found) -> Result<Offered, Str
         (Some(artifact), _) => match is_held(layout, &artifact.sha256).map_err(|error| text(&error))? {
             Some(held) => {
                 record.change = Change::Held;
+                record.by_person = held.is_persons();
                 record.notes.push(held.reason);
             }
             None => offered.wanted = Some((version, artifact)),

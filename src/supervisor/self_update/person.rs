@@ -77,11 +77,8 @@ impl Supervisor {
         let target = previous.filter(|version| {
             *version > installed && version.to_string() != current.to_string() && place.examine(version).is_ok()
         });
-        let held = Held {
-            version: current.to_string(),
-            sha256: place.artifact(&current),
-            reason: "a person went back to the version before it".to_owned(),
-        };
+        let held =
+            Held { version: current.to_string(), sha256: place.artifact(&current), reason: Held::WENT_BACK.to_owned() };
         hold(layout, held)?;
         place.point(target.as_ref())?;
         Trial::end(layout)?;
