@@ -30,7 +30,7 @@ pub struct Trial {
 
 impl Trial {
     /// The trial that is under way. One that can't be understood is none: it is written whole before anything depends on
-    /// it.
+    /// it, and what a failing disk leaves of it is begun anew by who counts the next start.
     pub fn read(layout: &Layout) -> Result<Option<Self>, PathError> {
         let path = path(layout);
         match fs::read_to_string(&path) {
@@ -38,6 +38,11 @@ impl Trial {
             Err(error) if crate::fs::is_absence(&error) || error.kind() == io::ErrorKind::InvalidData => Ok(None),
             Err(error) => Err(error).at("read", &path),
         }
+    }
+
+    /// Whether there is a trial that can't be understood: of which version, and with how many starts, nobody knows.
+    pub fn is_damaged(layout: &Layout) -> bool {
+        fs::read(path(layout)).is_ok_and(|bytes| std::str::from_utf8(&bytes).ok().and_then(Self::parse).is_none())
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -134,3 +134,20 @@ fn what_waited_while_the_program_was_replaced_goes_on_as_the_new_one() {
     assert_eq!((scene.version().as_str(), scene.module_runs()), ("0.2.0", 2));
     assert!(!scene.root.exists(TRIAL));
 }
+
+// faults: 63
+#[test]
+fn a_version_whose_trial_was_damaged_is_taken_back_all_the_same() {
+    for damage in ["", "\0\0\0\0", "version 0.2.0\nprevious none\nsha"] {
+        let scene = Scene::offering("0.2.0", &Artifact::only_tests("0.2.0", "exit 9"));
+        scene.run().expect(9);
+        scene.root.write(TRIAL, damage);
+        for _ in 0..3 {
+            scene.guard("check");
+            scene.run().expect(9);
+        }
+        scene.guard("check");
+        assert_eq!(scene.run_well()["program"]["change"], "held", "{damage:?}");
+        assert_eq!((scene.version(), scene.module_runs()), (OWN.to_owned(), 1), "{damage:?}");
+    }
+}

@@ -85,25 +85,26 @@ fn after_a_failure_it_has_the_service_try_again_with_either_version() {
 }
 
 #[test]
-fn half_a_trial_or_one_of_a_version_that_is_not_in_use_is_tidied_away() {
+fn a_trial_of_a_version_that_is_not_in_use_is_tidied_away_and_half_a_trial_left_to_be_begun_anew() {
     let scene = Scene::offering("0.2.0", &Artifact::good("0.2.0"));
     scene.run_well();
     let whole = "version 0.2.0\nprevious none\nsha256 ab\ntries 1\nstart\n";
-    let texts = [
-        "",
-        "vers",
-        "version",
-        "version ../../../../etc",
-        "version 0.2.0/..\ntries 1\nstart\nstart\n",
-        "version 0.9.9\nprevious none\nsha256 ab\ntries 1\nstart\n",
-        "\0\0\0\0\0\0",
-    ];
+    let texts =
+        ["", "vers", "version", "version ../../../../etc", "version 0.2.0/..\ntries 1\nstart\nstart\n", "\0\0\0\0\0\0"];
     for text in texts {
         scene.root.write("/var/lib/updates/self-update/trial", text);
         scene.guard("check");
         assert_eq!(scene.link().as_deref(), Some("versions/0.2.0"), "{text:?}");
-        assert!(!scene.root.exists("/var/lib/updates/self-update/trial"), "{text:?}");
+        assert!(scene.root.exists("/var/lib/updates/self-update/trial"), "{text:?}");
+        // Begun anew and proved, like any other.
+        scene.run_well();
+        assert_eq!(scene.version(), "0.2.0");
+        scene.assert_tidy(text);
     }
+    scene.root.write("/var/lib/updates/self-update/trial", whole.replace("0.2.0", "0.9.9"));
+    scene.guard("check");
+    assert_eq!(scene.link().as_deref(), Some("versions/0.2.0"));
+    assert!(!scene.root.exists("/var/lib/updates/self-update/trial"));
     assert!(!scene.root.exists("/var/lib/updates/self-update/held"));
     // Only the last newline is missing: it is whole.
     scene.root.write("/var/lib/updates/self-update/trial", whole.trim_end());

@@ -20,7 +20,7 @@ use updates_protocol::SchemaVersion;
 use super::choice::{Choice, choose};
 use crate::config::Layout;
 use crate::fs::PathError;
-use crate::release::{Place, Trial, program_version};
+use crate::release::{Note, Notes, Place, Trial, program_version};
 use crate::supervisor::lock::RunLock;
 
 /// `PID VERSION`: this process was the installed program of that version.
@@ -30,6 +30,9 @@ const LOCK: &str = "UPDATES_RUN_LOCK";
 
 /// Whether the version in use could not be executed or counted when this process began. It is not tried twice.
 static DECLINED: AtomicBool = AtomicBool::new(false);
+
+/// What a trial that was damaged is begun anew with: the default of `self_update.tries`.
+const TRIES: u64 = 3;
 
 /// What is about to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +136,19 @@ fn count(layout: &Layout, version: &SchemaVersion) -> Result<(), PathError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         },
+        Ok(None) if Trial::is_damaged(layout) => {
+            // It may be the one that was on trial. One that was not reaches the end of its next run, and has lost nothing.
+            let previous = Notes(layout).version(Note::Previous).unwrap_or_default();
+            let trial = Trial {
+                version: version.clone(),
+                previous: previous.filter(|previous| previous != version),
+                sha256: Place::new(layout).artifact(version),
+                tries: TRIES,
+                starts: 0,
+            };
+            trial.begin(layout)?;
+            Trial::count(layout)
+        }
         _ => Ok(()),
     }
 }

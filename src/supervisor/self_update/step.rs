@@ -174,6 +174,9 @@ impl Supervisor {
                 Trial::end(layout)?;
             }
         }
+        if Trial::is_damaged(layout) {
+            Trial::end(layout)?;
+        }
         notes.set(Note::Tell, None)?;
         if layout.versions().is_dir() && Trial::read(layout)?.is_none() {
             place.sweep(&notes.version(Note::Previous)?.into_iter().collect::<Vec<_>>())?;
