@@ -57,9 +57,15 @@ pub fn download(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), DownloadError> {
     let named = without_password(url);
-    let unreachable = |reason: String| DownloadError::Unreachable { url: named.clone(), reason };
+    // The reason may name where a redirect leads, with a token of its own.
+    let unreachable = |error: &dyn std::error::Error| {
+        let reason = error.to_string();
+        let words =
+            reason.split(' ').map(|word| if word.contains("://") { without_password(word) } else { word.into() });
+        DownloadError::Unreachable { url: named.clone(), reason: words.collect::<Vec<_>>().join(" ") }
+    };
     let mut reader: Box<dyn Read> = match url.strip_prefix("file://") {
-        Some(path) => Box::new(File::open(path).map_err(|error| unreachable(error.to_string()))?),
+        Some(path) => Box::new(File::open(path).map_err(|error| unreachable(&error))?),
         None => {
             // With OpenSSL, which git's https brings along: one library of the machine, patched with it.
             let tls =
@@ -75,8 +81,7 @@ pub fn download(
                 .user_agent(format!("updates/{}", super::version()))
                 .build()
                 .new_agent();
-            let response =
-                agent.get(url).call().map_err(|error| unreachable(error.to_string().replace(url, &named)))?;
+            let response = agent.get(url).call().map_err(|error| unreachable(&error))?;
             Box::new(response.into_body().into_reader())
         }
     };
@@ -91,7 +96,7 @@ pub fn download(
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(unreachable(error.to_string().replace(url, &named))),
+            Err(error) => return Err(unreachable(&error)),
         };
         taken += read as u64;
         if taken > size {
@@ -125,6 +130,21 @@ mod tests {
     fn a_password_or_token_of_a_url_is_never_printed() {
         assert_eq!(without_password("https://me:secret@example.org/a?token=b"), "https://***@example.org/a");
         assert_eq!(without_password("https://example.org/a@b"), "https://example.org/a@b");
+    }
+
+    #[test]
+    fn where_a_redirect_leads_is_told_without_its_token() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/a?token=first", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: ftp://u:second@x.example/?t=third\r\n\r\n").unwrap();
+        });
+        let mut file = tempfile::tempfile().unwrap();
+        let error = download(&url, 7, Duration::from_secs(9), &mut file, &|| false).unwrap_err().to_string();
+        server.join().unwrap();
+        assert!(["first", "second", "third"].iter().all(|secret| !error.contains(secret)), "{error}");
     }
 
     #[test]
