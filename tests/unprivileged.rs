@@ -182,6 +182,20 @@ fn what_a_killed_run_left_is_put_back_by_the_next() {
 }
 
 #[test]
+fn an_installed_program_takes_nothing_from_where_it_was_built() {
+    let home = Home::new(&[module("pass")]);
+    for part in ["python", "sandbox-profiles"] {
+        fs::remove_dir_all(home.installed.path().join("lib/updates").join(part)).unwrap();
+        let output = home.command(&[], &["run", "--no-sync"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        // The checkout exists here, and anybody might have made it elsewhere.
+        assert!(!output.status.success() && said.contains("was not found"), "{said}");
+        assert!(!said.contains(env!("CARGO_MANIFEST_DIR")), "{said}");
+        assert_eq!(home.root.read("/srv/app/app.conf"), "before\n");
+    }
+}
+
+#[test]
 fn where_user_namespaces_are_forbidden_the_module_does_not_run_and_the_reason_is_said() {
     let home = Home::new(&[module("return {'success': True}")]);
     let before = home.root.tree("/srv");

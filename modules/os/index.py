@@ -59,13 +59,14 @@ def look(tools, result):
         # apt plans nothing while dependencies are broken, which the repair comes first to mend.
         log_message(f"What would be upgraded is known only after the repair: {error}", "WARNING")
         plan = packages.Plan([], [], [])
+    say_supervisor(plan, result)
     would += [f"upgrade {upgrade}" if upgrade.old else f"install {upgrade}" for upgrade in plan.upgrades]
     would += [f"remove {name}" for name in plan.removals]
     if tools.configuration.get("autoremove", True):
         would += [f"autoremove {name}" for name in autoremovable(tools)]
     for change in would:
         log_message(f"would {change}")
-    if not would:
+    if not would and plan.supervisor is None:
         log_message("Every package is current, as of the last refresh")
     result.update(would_change=would, security=[str(item) for item in plan.upgrades if item.security])
     result.update(kept_back=plan.kept_back, held=packages.held(tools))
@@ -110,13 +111,14 @@ def upgrade_all(tools, result, stopping):
     result["kept_back"] = plan.kept_back
     if plan.kept_back:
         log_message("kept back: " + ", ".join(plan.kept_back))
+    say_supervisor(plan, result)
     if not plan.upgrades and not plan.removals:
-        log_message("Every package is current")
+        log_message("Every other package is current" if plan.supervisor else "Every package is current")
         result["upgraded"] = []
         return
     security = sum(item.security for item in plan.upgrades)
     log_message(f"{len(plan.upgrades)} packages to upgrade, {security} for security")
-    upgraded = Upgrader(tools, plan.upgrades, stopping).run()
+    upgraded = Upgrader(tools, plan, stopping).run()
     result["upgraded"] = [str(upgrade) for upgrade in upgraded.done]
     result["security"] = [str(upgrade) for upgrade in upgraded.done if upgrade.security]
     result["updated"] = result["updated"] or bool(upgraded.done)
@@ -126,6 +128,13 @@ def upgrade_all(tools, result, stopping):
     if upgraded.left:
         result["left"] = [upgrade.name for upgrade in upgraded.left]
         fail(result, f"told to end with {len(upgraded.left)} packages to go; they come with the next run")
+
+
+def say_supervisor(plan, result):
+    if plan.supervisor is not None:
+        result["supervisor"] = str(plan.supervisor)
+        log_message(f"{plan.supervisor} waits: a module can't replace what runs it; apt does from a shell, as "
+                    "`apt install updates`, or unattended-upgrades", "WARNING")
 
 
 def tidy(tools, result):

@@ -123,3 +123,20 @@ fn the_service_is_no_more_exposed_than_the_documentation_says() {
         .expect("docs/installation.md says `systemd-analyze security` and the score in one line");
     assert!(exposure <= stated, "{line}; docs/installation.md says {stated}");
 }
+
+#[test]
+fn what_puts_back_at_boot_may_do_no_more_than_what_ran_at_night() {
+    if !is_there() {
+        return;
+    }
+    let machine = Machine::installed();
+    let of = |unit: &str| {
+        machine.show(
+            unit,
+            "CapabilityBoundingSet,NoNewPrivileges,ProtectKernelLogs,ProtectKernelTunables,SystemCallArchitectures,SystemCallFilter",
+        )
+    };
+    let night = of("updates.service");
+    assert!(night.contains("NoNewPrivileges=yes"), "{night}");
+    assert_eq!(of("updates-recover.service"), night);
+}

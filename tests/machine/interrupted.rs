@@ -35,6 +35,8 @@ fn a_stop_by_systemd_settles_the_run_that_it_ends() {
     machine.ok("systemctl stop updates.service");
     assert_eq!(machine.shop(), before);
     assert_eq!(machine.show("updates.service", "ExecMainCode,ExecMainStatus"), "ExecMainCode=1 ExecMainStatus=130");
+    // What somebody stopped is no failure, of which a person would get mail.
+    assert_eq!(machine.show("updates.service", "ActiveState,Result"), "Result=success ActiveState=inactive");
     // Nothing of the module goes on.
     assert_eq!(machine.sh("pgrep --exact updates-runner").stdout, "");
     assert_next_night_goes_well(&machine, &source);

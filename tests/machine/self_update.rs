@@ -61,6 +61,27 @@ fn a_version_that_crashes_in_every_run_is_taken_back_and_the_same_night_has_a_ru
 }
 
 #[test]
+fn a_run_of_a_version_on_trial_that_somebody_stops_stays_stopped() {
+    if !is_there() {
+        return;
+    }
+    let (machine, source) = Machine::with_source(&[&shopkeeper("1.0.0", "time.sleep(3600)")]);
+    artifact::offer(&source, "9.0.0", None);
+    machine.publish(&source);
+    let before = machine.shop();
+    machine.ok("systemctl start --no-block updates.service");
+    machine.until("grep -q after /srv/shop/conf && systemctl is-active --quiet idle shop");
+    machine.ok("test -e /var/lib/updates/self-update/trial");
+    machine.ok("systemctl stop updates.service");
+    assert_eq!(machine.shop(), before);
+    assert_eq!(
+        machine.show("updates-guard.service", "ExecMainStartTimestampMonotonic"),
+        "ExecMainStartTimestampMonotonic=0"
+    );
+    assert_eq!(machine.show("updates.service", "ActiveState"), "ActiveState=inactive");
+}
+
+#[test]
 fn a_purge_takes_the_versions_that_came_by_self_update_along() {
     if !is_there() {
         return;

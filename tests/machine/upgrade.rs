@@ -99,3 +99,44 @@ fn remove_stops_the_timer_and_purge_leaves_the_backups_and_nothing_else() {
     assert_eq!(machine.ok("systemctl is-active updates.timer"), "active");
     assert_eq!(machine.run_service(), "Result=success ExecMainStatus=3");
 }
+
+#[test]
+fn what_the_package_leaves_in_run_lets_nobody_hold_runs_off_and_ends_no_process_of_others() {
+    if !is_there() {
+        return;
+    }
+    let machine = Machine::installed();
+    let later = archive::later();
+    machine.offer(&later);
+    // As after a start of the machine, when nothing has run yet.
+    machine.ok("rm -rf /run/updates");
+    machine.ok(&apt("upgrade"));
+    assert_eq!(machine.ok("stat --format %a /run/updates/lock"), "600");
+    machine.ok("test ! -e /run/updates/package");
+
+    // dpkg was interrupted, what held the lock has ended since, and another process has its number now.
+    machine.ok("systemd-run --quiet --unit other sleep infinity");
+    machine.ok("systemctl show --property MainPID --value other >/run/updates/package");
+    machine.ok("/var/lib/dpkg/info/updates.postinst configure 0");
+    machine.ok("test ! -e /run/updates/package");
+    assert_eq!(machine.ok("systemctl is-active other"), "active");
+
+    machine.ok("rm -rf /run/updates");
+    machine.ok(&apt("remove updates"));
+    assert_eq!(machine.ok("stat --format %a /run/updates/lock"), "600");
+}
+
+#[test]
+fn a_purge_empties_a_file_system_of_its_own_and_succeeds() {
+    if !is_there() {
+        return;
+    }
+    let machine = Machine::installed();
+    machine.ok("mkdir -p /var/lib/updates && mount -t tmpfs none /var/lib/updates");
+    assert_eq!(machine.run_service(), "Result=success ExecMainStatus=3");
+    assert_ne!(machine.ok("ls -A /var/lib/updates"), "");
+    machine.ok(&apt("purge updates"));
+    assert_eq!(machine.ok("ls -A /var/lib/updates"), "");
+    assert_eq!(machine.ok("dpkg --audit"), "");
+    assert_ne!(machine.sh("dpkg-query --status updates").code, 0);
+}

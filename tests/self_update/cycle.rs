@@ -72,7 +72,7 @@ fn a_whole_installation_is_unpacked_and_uses_its_own_parts() {
         std::fs::create_dir_all(at(path)).unwrap();
     }
     std::fs::copy(program("0.2.0"), at("bin/updates")).unwrap();
-    let runner = program("0.2.0").with_file_name("../lib/updates/updates-runner");
+    let runner = program("0.2.0").with_file_name("updates-runner");
     std::fs::copy(runner, at("lib/updates/updates-runner")).unwrap();
     for (from, to) in [("runner/python", "python"), ("sandbox-profiles", "sandbox-profiles")] {
         let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(from);

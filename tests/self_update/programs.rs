@@ -32,10 +32,9 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         }
     }
     let folder = target.join(format!("test-programs-{}", std::process::id()));
-    for part in ["bin", "lib/updates"] {
-        fs::create_dir_all(folder.join(part)).unwrap();
-    }
-    fs::hard_link(target.join("updates-runner"), folder.join("lib/updates/updates-runner")).unwrap();
+    fs::create_dir_all(folder.join("bin")).unwrap();
+    // Beside the programs, as where they are built: everything else comes from the checkout then.
+    fs::hard_link(target.join("updates-runner"), folder.join("bin/updates-runner")).unwrap();
     folder
 });
 

@@ -4,6 +4,8 @@ import re
 
 # Debian Policy 5.6.1, with an architecture where apt names one.
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?")
+# The package that runs this module. It refuses to be replaced from inside of a module, whose supervisor would be gone.
+SUPERVISOR = "updates"
 
 
 class PackageError(Exception):
@@ -24,12 +26,14 @@ class Upgrade:
 
 
 class Plan:
-    """What apt would do."""
+    """What apt would do. `supervisor` is an upgrade of what runs this module, which `arguments` keep apt from."""
 
     def __init__(self, upgrades, removals, kept_back):
         self.upgrades = upgrades
         self.removals = removals
         self.kept_back = kept_back
+        self.supervisor = None
+        self.arguments = []
 
 
 def parse_plan(lines):
@@ -60,8 +64,20 @@ def parse_install(line):
 
 
 def plan(tools):
-    """What a whole upgrade would do now; raises PackageError."""
-    finished = tools.simulate(*upgrade_arguments(tools.configuration))
+    """What a whole upgrade would do now, without the supervisor itself; raises PackageError."""
+    arguments = upgrade_arguments(tools.configuration)
+    found = simulate(tools, arguments)
+    supervisor = next((item for item in found.upgrades if item.name == SUPERVISOR and item.old is not None), None)
+    if supervisor is not None:
+        # The version that is there, asked for by name, is apt's way to leave a package out of one upgrade.
+        arguments = [*arguments, f"{SUPERVISOR}={supervisor.old}"]
+        found = simulate(tools, arguments)
+    found.supervisor, found.arguments = supervisor, arguments
+    return found
+
+
+def simulate(tools, arguments):
+    finished = tools.simulate(*arguments)
     if finished.code != 0:
         raise PackageError(f"apt can't say what is to be upgraded: {finished.reason()}")
     return parse_plan(finished.lines)

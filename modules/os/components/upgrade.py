@@ -20,9 +20,10 @@ class Upgraded:
 class Upgrader:
     """One upgrade of everything that is planned."""
 
-    def __init__(self, tools, planned, stopping):
+    def __init__(self, tools, plan, stopping):
         self.tools = tools
-        self.planned = planned
+        self.plan = plan
+        self.planned = plan.upgrades
         self.stopping = stopping
         self.seen = set()
         self.automatic = packages.automatic(tools)
@@ -43,7 +44,10 @@ class Upgrader:
         if not self.stopping() and self.unfinished():
             # What goes in only together with others, and what a dist-upgrade removes.
             log_message("upgrading what the batches have left")
-            sweep = self.tools.apt_get(*packages.upgrade_arguments(self.tools.configuration), on_line=self.show)
+            sweep = self.tools.apt_get(*self.plan.arguments, on_line=self.show)
+            if self.plan.supervisor is not None and packages.SUPERVISOR in self.automatic:
+                # It was named as well.
+                self.tools.apt_mark("auto", packages.SUPERVISOR)
             for upgrade in self.unfinished():
                 result.failed.setdefault(upgrade.name, sweep.reason())
         self.settle(result)

@@ -142,6 +142,31 @@ class RealApt(OsTest):
         self.assertEqual((result["held"], result["kept_back"]), (["beta"], ["beta"]))
         self.assertEqual(self.versions(), {"alpha": "2.0", "beta": "1.0"})
 
+    def test_the_supervisor_itself_is_left_to_a_person_and_holds_nobody_up(self):
+        self.install_and_publish("alpha", "beta", "updates")
+        self.refresh()
+        self.assertEqual(self.check_module()["would_change"], [f"upgrade {name} 1.0 -> 2.0" for name in ("alpha", "beta")])
+        result = self.run_module()
+        self.assertTrue(result["success"], self.log())
+        self.assertEqual(result["supervisor"], "updates 1.0 -> 2.0")
+        self.assertIn("apt install updates", self.log())
+        self.assertEqual(self.versions(), {"alpha": "2.0", "beta": "2.0", "updates": "1.0"})
+        self.assertEqual(result["held"], [])
+
+    def test_the_supervisor_is_left_out_of_what_goes_in_only_together_too(self):
+        self.write("var/lib/apt/extended_states", "Package: updates\nArchitecture: amd64\nAuto-Installed: 1\n\n")
+        self.install_and_publish("updates")
+        self.dpkg("-i", self.package("alpha", "1.0", depends="updates"))
+        self.dpkg("-i", self.package("beta", "1.0", conflicts="gamma"))
+        self.package("alpha", "2.0", depends="updates, gamma")
+        self.package("gamma", "1.0")
+        self.publish()
+        self.configure(mode="dist-upgrade")
+        result = self.run_module()
+        self.assertTrue(result["success"], self.log())
+        self.assertEqual(self.versions(), {"alpha": "2.0", "gamma": "1.0", "updates": "1.0"})
+        self.assertIn("Auto-Installed: 1", self.read("var/lib/apt/extended_states"))
+
     def test_new_dependencies_come_in_and_the_unneeded_go(self):
         self.package("oldlib", "1.0")
         self.dpkg("-i", self.path("repo/oldlib_1.0_all.deb"))
