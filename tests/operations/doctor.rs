@@ -108,6 +108,30 @@ fn each_thing_that_is_wrong_is_named_with_the_way_out() {
 }
 
 #[test]
+fn a_source_that_answers_and_is_refused_or_does_not_move_is_found() {
+    let root = Root::new();
+    let source = Source::of(&[&Module::idle("app", "1")]);
+    systemctl(&root, GOOD);
+    configured(&root, source.path());
+    root.updates(&["run"]).expect(0);
+    source.publish(&[&Module::idle("app", "2")]);
+    let settings = root.read("/etc/updates/config.toml");
+    root.write("/etc/updates/config.toml", settings.replace("[source]", "[source]\nverify = \"commit\""));
+    root.write("/etc/updates/allowed_signers", "");
+    root.updates(&["run"]).expect(0);
+    let found = root.updates(&["--json", "doctor"]).json();
+    assert_found(&found, "source", "ok", "answers", "");
+    assert_found(&found, "source", "warning", "the last run installed nothing of the source", "what it says");
+    // The commit is of 2024.
+    assert_found(&found, "source", "warning", "the source has not moved for", "source.stale_after");
+
+    root.write("/etc/updates/config.toml", settings.replace("[source]", "[source]\nstale_after = 0"));
+    root.updates(&["run"]).expect(0);
+    let found = root.updates(&["--json", "doctor"]).json();
+    assert!(of(&found, "source").iter().all(|finding| finding["health"] == "ok"), "{found:#}");
+}
+
+#[test]
 fn settings_that_can_not_be_read_are_a_finding_and_keep_nothing_from_being_looked_at() {
     let root = Root::new();
     root.write("/etc/updates/config.toml", "[run]\njobs = 0\n");
