@@ -141,8 +141,14 @@ fn settings_that_can_not_be_read_are_a_finding_and_keep_nothing_from_being_looke
     let found = ran.json();
     assert_found(&found, "settings", "problem", "run.jobs: 0 is outside 1 to 64", "config check");
     assert_found(&found, "history", "problem", "updates.db", "next run");
+    assert_found(&found, "settings", "warning", "with the default settings", "");
     assert_found(&found, "source", "warning", "no source is configured", "source.url");
     assert_eq!(root.read("/var/lib/updates/updates.db"), "this is no database");
+
+    root.write("/etc/updates/config.toml", "[run]\nwindow = 7\n");
+    let words = root.updates(&["doctor"]).stdout;
+    let of_two = words.lines().take(2).map(|line| &line[..7]).collect::<Vec<_>>();
+    assert_eq!(of_two, ["PROBLEM", "       "], "every further line of a finding stands below its first: {words}");
 }
 
 #[test]
