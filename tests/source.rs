@@ -141,6 +141,7 @@ fn the_last_fetched_head_is_there_without_a_fetch_and_when_one_fails() {
     assert_eq!(modules(&head).len(), 1);
 }
 
+// faults: 65
 #[test]
 fn a_forced_push_is_refused_until_a_person_allows_it_once() {
     let world = World::with_module();

@@ -18,7 +18,11 @@ pub fn doctor(session: &Session<'_>, cancel: CancelToken) -> Result<ExitStatus, 
     let mut found = settings(session);
     let loaded = load(&session.layout, session.global.config.as_deref());
     // What is wrong with them is said above; everything else is looked at all the same.
-    let config = loaded.map_or_else(|_| Config::default(), |loaded| loaded.config);
+    let config = loaded.map(|loaded| loaded.config).unwrap_or_else(|_| {
+        let text = "what follows was looked at with the default settings, since yours can't be read";
+        found.push(Finding::warning("settings", text, "mend them, and call the doctor again"));
+        Config::default()
+    });
     match installation::find() {
         Ok(installation) => {
             let supervisor =
@@ -62,7 +66,9 @@ fn words(found: &[Finding], painter: &Painter) -> String {
             Health::Problem => ("PROBLEM", Tone::Bad),
         };
         let word = painter.paint(tone, &format!("{word:<7}"));
-        text.push_str(&format!("{word}  {:<width$}  {}\n", finding.check, printable(&finding.found)));
+        // Some of what is found is a place in a file, shown over several lines.
+        let what = printable(&finding.found).replace('\n', &format!("\n{:<7}  {:<width$}  ", "", ""));
+        text.push_str(&format!("{word}  {:<width$}  {what}\n", finding.check));
         if let Some(mend) = &finding.mend {
             text.push_str(&format!("{:<7}  {:<width$}  -> {}\n", "", "", printable(mend)));
         }

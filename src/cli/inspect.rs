@@ -184,7 +184,8 @@ pub fn status(session: &Session<'_>) -> Result<ExitStatus, CliError> {
         for (module, held) in held.iter().flat_map(|(module, all)| all.iter().map(move |held| (module, held))) {
             let name = painter.paint(Tone::Warn, module.as_str());
             let reason = first_line(&held.reason, 200);
-            text.push_str(&format!("{name}: {} is held until a newer version comes: {reason}\n", held.version));
+            let until = format!("until the source changes it or you say `updates unhold {module}`");
+            text.push_str(&format!("{name}: {} is held {until}: {reason}\n", held.version));
         }
         text.push_str(&kept_lines(&kept, &painter));
         for broken in &broken {

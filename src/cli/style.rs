@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+pub use updates::record::local;
 
 use super::args::Color;
 
@@ -64,14 +65,6 @@ impl Painter {
 pub fn log_time(milliseconds: u64) -> String {
     let moment = i64::try_from(milliseconds).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     moment.unwrap_or_default().to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// An RFC 3339 moment of a record in local time; as it stands when it can't be read.
-pub fn local(text: &str) -> String {
-    match text.parse::<Timestamp>() {
-        Ok(moment) => moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        Err(_) => text.to_owned(),
-    }
 }
 
 /// A duration between two RFC 3339 moments, such as `2.1 s` or `3 min 5 s`.

@@ -76,7 +76,7 @@ fn update_line(update: &UpdateRecord, kind: RunKind, painter: &Painter) -> Strin
         Change::Older => format!("{module}: the source has {to}, older than the installed {from}"),
         Change::Disabled => format!("{module}: {to} is in the source; disabled here, so {from} stays{notes}"),
         Change::Held if update.by_person => format!("{module}: {to} is in the source; {from} stays{notes}"),
-        Change::Held => format!("{module}: {to} failed before and is held{notes}"),
+        Change::Held => format!("{module}: {to} is held, and not installed{notes}"),
         Change::Waiting => format!("{} {module} {to}, {from} stays", painter.paint(Tone::Warn, "waits for you:")),
         Change::Invalid => format!("{} {module}{notes}", painter.paint(Tone::Warn, "unusable")),
         Change::Failed => format!("{} {module} {to}{notes}", painter.paint(Tone::Bad, "not installed")),

@@ -183,7 +183,7 @@ fn updated(update: &UpdateRecord) -> Vec<Told> {
         Change::Held if update.by_person => {
             (Priority::Info, format!("{to} is in the source, but {from} stays: {notes}"))
         }
-        Change::Held => (Priority::Warning, format!("{to} failed before and is held")),
+        Change::Held => (Priority::Warning, format!("{to} is held, and not installed")),
         Change::Waiting => (Priority::Warning, format!("{to} asks for more than was granted, and waits")),
         Change::Invalid | Change::Failed => (Priority::Error, notes.clone()),
     };

@@ -24,6 +24,7 @@ mod lock;
 mod modules;
 mod note;
 mod one;
+mod places;
 mod reach;
 mod recover;
 mod release;

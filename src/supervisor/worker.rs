@@ -5,11 +5,10 @@
 //! checkpoint of the first phase of a run that went well becomes the retained one before that, so that a person can go
 //! back one run.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use updates_protocol::{DeclaredPath, Entry, Phase, UnitName};
+use updates_protocol::{Entry, Phase, UnitName};
 
 use super::attempt::{self, Scene};
 use super::event::Event;
@@ -20,10 +19,8 @@ use super::target::{Target, host};
 use super::verdict::{Host, judge};
 use super::versions::{confirm, settle_wanted};
 use super::writable::{self, Entry as Writable};
-use super::{RunContext, sandbox, undo, volatile, written};
+use super::{RunContext, places, undo, volatile, written};
 use crate::catalog::CatalogEntry;
-use crate::fs::{Root, create_directory, give};
-use crate::profile::is_dynamic;
 use crate::record::{Attempt, ModuleRecord, ModuleStatus, Outcome, RollbackRecord, Verdict};
 use crate::service::ServiceError;
 use crate::state::{self, Backup, StateError};
@@ -161,7 +158,7 @@ impl Worker<'_> {
     /// What is run, and what it may write.
     fn prepare(&self) -> Result<(Entry, Vec<Writable>), String> {
         let entry = self.target.entry(self.phase, &self.context.supervisor.config.python)?;
-        let state = self.make_own_places().and_then(|()| self.state_directory())?;
+        let state = places::make(self.context, self.target)?;
         let declared = self.target.declared().into_iter().chain(state);
         let (layout, name) = (&self.context.supervisor.layout, &self.target.manifest.name);
         let writable = writable::resolve(layout, name, declared).map_err(|error| error.to_string())?;
@@ -320,57 +317,6 @@ impl Worker<'_> {
                 None
             }
         }
-    }
-
-    /// The supervisor's own places below a folder that the module may write without a way back. They are there before it
-    /// starts, to be mounted read-only or hidden: else the module could make them in its stead.
-    fn make_own_places(&self) -> Result<(), String> {
-        let layout = &self.context.supervisor.layout;
-        let covered = |place: &Path| {
-            let volatile = self.target.profile.volatile_paths.iter();
-            volatile.map(|path| layout.machine().locate(path)).any(|path| place.starts_with(path))
-        };
-        for (place, mode) in [(layout.modules(), 0o755), (layout.settings(), 0o755), (layout.backups(), 0o700)] {
-            if !self.context.check && covered(&place) {
-                // Folders above are the machine's, as any other of them.
-                let above = place.parent().unwrap_or(&place);
-                create_directory(above, 0o755).map_err(|error| error.to_string())?;
-                create_directory(&place, mode).map_err(|error| error.to_string())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The module's own state directory. Made before anything is looked at, so that it is never one of the paths that
-    /// are absent: the folder above it is shared with every other module. `None` in a check of one that never ran.
-    fn state_directory(&self) -> Result<Option<DeclaredPath>, String> {
-        let layout = &self.context.supervisor.layout;
-        let path = layout.module_state(&self.target.manifest.name);
-        let declared = DeclaredPath::new(&path.to_string_lossy()).map_err(|problem| problem.to_string())?;
-        let place = layout.machine().locate(&declared);
-        if self.context.check {
-            return Ok(place.is_dir().then_some(declared));
-        }
-        create_directory(&place, 0o700).map_err(|error| error.to_string())?;
-        self.give_state(&path)?;
-        Ok(Some(declared))
-    }
-
-    /// Hands the state directory to whom the module runs as. A profile may have changed since the last run.
-    fn give_state(&self, path: &Path) -> Result<(), String> {
-        let identity = sandbox::identity(self.context, self.target).map_err(|error| error.to_string())?;
-        let root = Root::open(self.context.supervisor.layout.root()).map_err(|error| error.to_string())?;
-        let present = root.status(path).map_err(|error| error.to_string())?.map_or(0, |status| status.uid);
-        let (uid, gid) = match identity {
-            // Without privilege the caller's own ids stand behind whatever user there is inside.
-            _ if !nix::unistd::geteuid().is_root() => return Ok(()),
-            Some(identity) => (identity.uid, identity.gid),
-            // What a module that is root made of its state is its own affair, unless it was not root before.
-            None if !is_dynamic(present) => return Ok(()),
-            None => (0, 0),
-        };
-        give(&root, path, uid, gid)
-            .map_err(|error| format!("cannot give {} to user {uid}: {error}", root.locate(path).display()))
     }
 
     fn checkpoint(&self, writable: &[Writable]) -> Result<Backup, String> {

@@ -108,6 +108,30 @@ fn each_thing_that_is_wrong_is_named_with_the_way_out() {
 }
 
 #[test]
+fn a_source_that_answers_and_is_refused_or_does_not_move_is_found() {
+    let root = Root::new();
+    let source = Source::of(&[&Module::idle("app", "1")]);
+    systemctl(&root, GOOD);
+    configured(&root, source.path());
+    root.updates(&["run"]).expect(0);
+    source.publish(&[&Module::idle("app", "2")]);
+    let settings = root.read("/etc/updates/config.toml");
+    root.write("/etc/updates/config.toml", settings.replace("[source]", "[source]\nverify = \"commit\""));
+    root.write("/etc/updates/allowed_signers", "");
+    root.updates(&["run"]).expect(0);
+    let found = root.updates(&["--json", "doctor"]).json();
+    assert_found(&found, "source", "ok", "answers", "");
+    assert_found(&found, "source", "warning", "the last run installed nothing of the source", "what it says");
+    // The commit is of 2024.
+    assert_found(&found, "source", "warning", "the source has not moved for", "source.stale_after");
+
+    root.write("/etc/updates/config.toml", settings.replace("[source]", "[source]\nstale_after = 0"));
+    root.updates(&["run"]).expect(0);
+    let found = root.updates(&["--json", "doctor"]).json();
+    assert!(of(&found, "source").iter().all(|finding| finding["health"] == "ok"), "{found:#}");
+}
+
+#[test]
 fn settings_that_can_not_be_read_are_a_finding_and_keep_nothing_from_being_looked_at() {
     let root = Root::new();
     root.write("/etc/updates/config.toml", "[run]\njobs = 0\n");
@@ -117,8 +141,14 @@ fn settings_that_can_not_be_read_are_a_finding_and_keep_nothing_from_being_looke
     let found = ran.json();
     assert_found(&found, "settings", "problem", "run.jobs: 0 is outside 1 to 64", "config check");
     assert_found(&found, "history", "problem", "updates.db", "next run");
+    assert_found(&found, "settings", "warning", "with the default settings", "");
     assert_found(&found, "source", "warning", "no source is configured", "source.url");
     assert_eq!(root.read("/var/lib/updates/updates.db"), "this is no database");
+
+    root.write("/etc/updates/config.toml", "[run]\nwindow = 7\n");
+    let words = root.updates(&["doctor"]).stdout;
+    let of_two = words.lines().take(2).map(|line| &line[..7]).collect::<Vec<_>>();
+    assert_eq!(of_two, ["PROBLEM", "       "], "every further line of a finding stands below its first: {words}");
 }
 
 #[test]

@@ -24,10 +24,21 @@ fn a_rollback_goes_to_the_version_before_holds_this_one_and_unpin_lets_it_come_b
     assert_eq!(scene.version(), "0.2.0");
     words(&scene, &["rollback"]).expect(0);
     assert_eq!((scene.version(), scene.link()), (OWN.to_owned(), None));
+    let held = |scene: &Scene| {
+        let found = scene.root.updates(&["--json", "doctor"]).json();
+        found["findings"].to_string().matches("is held, and not installed: a person went back").count()
+    };
+    assert_eq!(held(&scene), 2);
+    let said = words(&scene, &["show"]);
+    assert!(
+        said.stdout.contains("it is the installed program, and no self-update has taken its place"),
+        "{}",
+        said.stdout
+    );
     words(&scene, &["rollback"]).expect(2);
     words(&scene, &["unpin"]).expect(0);
     scene.run_well();
-    assert_eq!(scene.version(), "0.3.0");
+    assert_eq!((scene.version().as_str(), held(&scene)), ("0.3.0", 0));
 }
 
 #[test]

@@ -9,6 +9,7 @@ fn versions(source: &Source, versions: &[&str]) -> Vec<String> {
     versions.iter().map(|version| source.publish(&[&Module::idle("app", version)])).collect()
 }
 
+// faults: 65
 #[test]
 fn a_rewound_branch_is_refused_and_names_both_commits() {
     let (root, source) = (Root::new(), Source::new());
@@ -28,6 +29,7 @@ fn a_rewound_branch_is_refused_and_names_both_commits() {
     assert_eq!(root.installed_version("app"), "3.0.0");
 }
 
+// faults: 65
 #[test]
 fn a_forged_history_with_higher_versions_is_refused_even_after_the_mirror_is_lost() {
     let (root, source) = (Root::new(), Source::new());
@@ -50,6 +52,7 @@ fn a_forged_history_with_higher_versions_is_refused_even_after_the_mirror_is_los
     }
 }
 
+// faults: 65
 #[test]
 fn an_older_state_under_another_address_is_refused_and_another_history_is_not() {
     let (root, source) = (Root::new(), Source::new());
@@ -81,6 +84,7 @@ fn what_is_remembered_and_damaged_is_not_taken_for_nothing() {
     assert_eq!(root.installed_version("app"), "1.0.0");
 }
 
+// faults: 67
 #[test]
 fn a_source_that_has_not_moved_for_long_is_said_whatever_date_its_commits_have() {
     let (root, source) = (Root::new(), Source::of(&[&Module::idle("app", "1.0.0")]));

@@ -42,6 +42,7 @@ fn a_keyring_is_taken_binary_and_armored() {
     }
 }
 
+// faults: 66
 #[test]
 fn unknown_revoked_and_expired_keys_and_weak_digests_are_refused_each_in_its_own_words() {
     let keys = Keys::new();

@@ -23,6 +23,7 @@ fn a_commit_signed_by_an_allowed_key_is_installed_and_says_by_whom() {
     root.updates(&["config", "check"]).expect(0);
 }
 
+// faults: 66
 #[test]
 fn what_nobody_allowed_has_signed_is_not_installed_and_the_installed_modules_run() {
     let keys = Keys::new();

@@ -58,6 +58,8 @@ fn a_version_that_failed_is_not_tried_again_until_it_changes_or_a_person_says_so
     root.run(&[]).0.expect(20);
     assert_eq!((root.installed_version("app").as_str(), last_safe(&root)), ("1.0.0", "1.0.0".into()));
     assert!(listed(&root).contains(&"2.0.0 - branch held".to_owned()), "{:?}", listed(&root));
+    let said = root.updates(&["status"]).stdout;
+    assert!(said.contains("2.0.0 is held until the source changes it or you say `updates unhold app`"), "{said}");
 
     // The same content in another commit is the same version.
     source.write("README", "moved on").commit();

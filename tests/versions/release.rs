@@ -105,4 +105,5 @@ fn its_own_tests_and_a_check_have_to_succeed() {
 
     source.publish(&[&Module::python("app", "1.2.0", "def main(args):\n    raise OSError('not even in a check')\n")]);
     refused(&source, "app", "not even in a check");
+    refused(&source, "app", "a user without root releases without it");
 }

@@ -186,7 +186,7 @@ pub struct SourceArgs {
     /// Follow this branch
     #[arg(long, value_name = "NAME", conflicts_with = "no_sync")]
     pub branch: Option<String>,
-    /// Run what is installed, without asking the source
+    /// Go by what is here, without asking the source
     #[arg(long)]
     pub no_sync: bool,
     /// Accept, this once, a branch that does not continue what was accepted before

@@ -3,6 +3,7 @@
 
 use super::Finding;
 use crate::catalog::Catalog;
+use crate::record::local;
 use crate::supervisor::Supervisor;
 
 const CHECK: &str = "held";
@@ -21,8 +22,9 @@ pub(super) fn look(supervisor: &Supervisor) -> Vec<Finding> {
         .flat_map(|(module, versions)| versions.iter().map(move |held| (module, held)))
         .map(|(module, held)| {
             let reason = held.reason.lines().next().unwrap_or_default();
-            let text = format!("{module} {} is held since {}: {reason}", held.version, held.since);
-            Finding::warning(CHECK, text, format!("a newer version ends it, and so does `updates unhold {module}`"))
+            let text = format!("{module} {} is held since {}: {reason}", held.version, local(&held.since));
+            let mend = format!("it is tried again once the source changes it, or after `updates unhold {module}`");
+            Finding::warning(CHECK, text, mend)
         })
         .chain(kept)
         .collect();

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Finding;
 use crate::history::{HistoryError, HistoryReader};
-use crate::record::{ModuleStatus, RunKind, RunRecord};
+use crate::record::{ModuleStatus, RunKind, RunRecord, SyncRecord, local};
 use crate::supervisor::Supervisor;
 
 /// A timer fires every day; a machine may be off for some.
@@ -60,6 +60,7 @@ fn judge(record: &RunRecord, now: Timestamp) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Ok(started) = record.started.parse::<Timestamp>() {
         let age = now.duration_since(started);
+        let started = local(&record.started);
         if age < SignedDuration::from_mins(-5) {
             let text = format!("the last run began at {started}, which is still to come");
             found.push(Finding::problem(
@@ -78,6 +79,7 @@ fn judge(record: &RunRecord, now: Timestamp) -> Vec<Finding> {
             found.push(Finding::ok("runs", format!("the last run began at {started}")));
         }
     }
+    found.extend(record.sync.iter().flat_map(of_source));
     for module in &record.modules {
         let message = module.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
         let name = &module.module;
@@ -104,4 +106,17 @@ fn judge(record: &RunRecord, now: Timestamp) -> Vec<Finding> {
         found.push(Finding::warning("last run", problem.clone(), "`updates show last` has the whole run"));
     }
     found
+}
+
+/// A source that answers, and of which nothing is installed all the same: the run itself counts as one that went well.
+fn of_source(sync: &SyncRecord) -> Vec<Finding> {
+    let refused = sync.refused.as_ref().and(sync.error.as_deref()).map(|error| {
+        let text = format!("the last run installed nothing of the source: {error}");
+        Finding::warning("source", text, "put right what it says; until then the installed modules run as they are")
+    });
+    let stale = sync.stale_days.map(|days| {
+        let text = format!("the source has not moved for {days} days: an old copy of it may be served");
+        Finding::warning("source", text, "ask whoever looks after it; `source.stale_after` says how long is usual")
+    });
+    refused.into_iter().chain(stale).collect()
 }

@@ -1,6 +1,9 @@
 //! Which version of this program is in use, and why: a self-update that was taken back or can't be executed needs a person.
 
+use updates_protocol::SchemaVersion;
+
 use super::Finding;
+use crate::release::Held;
 use crate::supervisor::{Supervisor, program_in_use};
 
 const CHECK: &str = "program";
@@ -25,6 +28,17 @@ pub(super) fn look(supervisor: &Supervisor) -> Vec<Finding> {
         false => Finding::ok(CHECK, text),
         true => Finding::problem(CHECK, text, "put right what it says, or `updates self rollback`"),
     }];
+    // What is older than the one in use would not be installed anyway.
+    let in_use = program.version.parse::<SchemaVersion>().ok();
+    let newer = |held: &&Held| held.version.parse::<SchemaVersion>().ok() > in_use;
+    found.extend(program.held.iter().filter(newer).map(|held| {
+        let text = format!("updates {} is held, and not installed: {}", held.version, held.reason);
+        Finding::warning(
+            CHECK,
+            text,
+            "it is tried again once the source carries another one, or after `updates self unpin`",
+        )
+    }));
     found.extend(
         program
             .note

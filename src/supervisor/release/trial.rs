@@ -113,6 +113,9 @@ fn check(supervisor: &Supervisor, module: &ModuleName, code: &Path, root: &Path)
         return Ok(());
     }
     let message = record.modules.iter().find_map(|module| module.message.clone());
-    let output = message.unwrap_or_else(|| "it did not run".to_owned());
-    Err(ReleaseError::Failed { module: module.clone(), what: "the check".to_owned(), output })
+    let message = message.unwrap_or_else(|| "it did not run".to_owned());
+    let output = format!(
+        "{message}\nwith --check a module has to succeed where nothing is configured yet; a user without root releases without it"
+    );
+    Err(ReleaseError::Failed { module: module.clone(), what: "the check below an empty root".to_owned(), output })
 }

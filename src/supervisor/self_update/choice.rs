@@ -37,7 +37,7 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Alone => f.write_str("no other version is in place"),
+            Why::Alone => f.write_str("it is the installed program, and no self-update has taken its place"),
             Why::NotNewer(other) => write!(f, "version {other}, which a self-update left, is not newer"),
             Why::Mistrusted(error) => write!(f, "the version that a self-update left is not executed: {error}"),
         }

@@ -125,15 +125,18 @@ impl Known {
     pub(in crate::supervisor) fn unknown(&self, version: &SchemaVersion) -> VersionError {
         let start = format!("{}-v{version}-", self.module);
         let refused = self.tags.rejected.iter().find(|rejected| rejected.tag.starts_with(&start));
-        let there: Vec<String> =
-            self.tagged().chain(self.branch.clone()).map(|each| each.version.to_string()).collect();
+        // The branch's version has a tag as well, as a rule.
+        let mut there: Vec<SchemaVersion> = self.tagged().chain(self.branch.clone()).map(|each| each.version).collect();
+        there.sort_by(|one, other| other.cmp(one));
+        there.dedup_by_key(|version| version.to_string());
         let hint = match (refused, there.as_slice()) {
             (Some(refused), _) => format!(": {refused}"),
             (None, []) if self.source.is_none() => "; no source has been synced yet".to_owned(),
             (None, []) => "; it has no tag of this module".to_owned(),
             (None, there) => {
                 let more = if there.len() > 5 { " and more" } else { "" };
-                format!("; it has {}{more}", there[..there.len().min(5)].join(", "))
+                let named: Vec<String> = there.iter().take(5).map(ToString::to_string).collect();
+                format!("; it has {}{more}", named.join(", "))
             }
         };
         VersionError::UnknownVersion { module: self.module.clone(), version: version.clone(), hint }
