@@ -20,6 +20,9 @@ use super::{Access, FetchError, Revision, SourceConfig, options};
 /// libgit2's setting, which is git's: git-config(1).
 const REDIRECTS: &str = "http.followRedirects";
 
+/// The most tags that a source may have: each is a file of the mirror, and is read in each run.
+const MAX_TAGS: usize = 20_000;
+
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transfer {
@@ -141,6 +144,9 @@ impl Mirror {
         let revision = Revision::read(path, repository, commit).map_err(Failure::Damage)?;
         if !known {
             verify(repository, commit).map_err(Failure::Damage)?;
+            // At once, and not by git for each reference: thousands of tags would take minutes. Until then the mark says
+            // that it is to be verified.
+            crate::fs::sync_file_system(path).map_err(|error| Failure::Source(error.into()))?;
         }
         let cover = self.accept(repository, config, &references, &revision, commit)?;
         Ok(Taken { revision, transfer, cover })
@@ -207,6 +213,10 @@ fn transfer(
         remote.connect_auth(Direction::Fetch, Some(talk.callbacks()), Some(proxy())).map_err(&failed)?;
     let heads = advertised(connection.remote()).map_err(&failed)?;
     let wanted = find_branch(&heads, config).map_err(Failure::Source)?;
+    if heads.iter().filter(|head| head.name.starts_with(b"refs/tags/")).count() > MAX_TAGS {
+        let (url, limit) = (config.url.to_string(), format!("{MAX_TAGS} tags"));
+        return Err(Failure::Source(FetchError::TooLarge { url, limit }));
+    }
 
     // A head that was refused stays where it was fetched to, so that it is not fetched again.
     let known = repository.refname_to_id(&references.head).ok() == Some(wanted.id)

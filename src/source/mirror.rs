@@ -141,8 +141,7 @@ pub(super) fn create(path: &Path) -> Result<Repository, FetchError> {
             .no_reinit(true)
             .external_template(false)
             .mode(git2::RepositoryInitMode::from_bits_retain(0o700));
-        let repository = Repository::init_opts(path, &options)?;
-        repository.config()?.set_bool("core.fsyncObjectFiles", true)?;
+        Repository::init_opts(path, &options)?;
         open(path)
     };
     make().map_err(|error| unusable(path, &error))
@@ -182,9 +181,14 @@ pub(super) fn suspect(path: &Path) -> Result<(), PathError> {
     replace_file(&path.join(SUSPECT), b"", 0o600)
 }
 
-/// Takes the mark away again.
+/// Takes the mark away again, where there is one, once everything that was written since is durable.
 pub(super) fn trust(path: &Path) -> Result<(), PathError> {
-    remove_tree(&path.join(SUSPECT))
+    let mark = path.join(SUSPECT);
+    if mark.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    crate::fs::sync_file_system(path)?;
+    remove_tree(&mark)
 }
 
 pub(super) fn unusable(path: &Path, error: &git2::Error) -> FetchError {
