@@ -165,6 +165,9 @@ impl Mirror {
         let mut memory = Memory::beside(self.lender.as_deref().unwrap_or(&self.path)).map_err(Failure::Source)?;
         if !config.allow_non_fast_forward {
             memory.admit(config, repository, commit, mirrored).map_err(Failure::Source)?;
+            // A mirror that is made anew has nothing of other addresses, and a source can bring that about by sending
+            // something broken first. The one that it replaces has.
+            memory.admit_elsewhere(config, &self.repository, commit).map_err(Failure::Source)?;
         }
         let accepted = memory.of(config).and_then(Accepted::head).or(mirrored);
         let cover = trust::cover(&config.trust, repository, revision, commit, accepted).map_err(|source| {

@@ -13,7 +13,7 @@ use super::{World, fetch, files_below, modules};
 #[test]
 fn a_damaged_mirror_is_made_anew() {
     type Damage = (&'static str, fn(&Path));
-    let damages: [Damage; 6] = [
+    let damages: [Damage; 7] = [
         ("truncated packs", |mirror| {
             for path in files_below(&mirror.join("objects")) {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -22,6 +22,11 @@ fn a_damaged_mirror_is_made_anew() {
             }
         }),
         ("no objects", |mirror| fs::remove_dir_all(mirror.join("objects")).unwrap()),
+        ("empty references", |mirror| {
+            for path in files_below(&mirror.join("refs/sources")) {
+                fs::write(path, "").unwrap();
+            }
+        }),
         ("no HEAD", |mirror| fs::remove_file(mirror.join("HEAD")).unwrap()),
         ("config is noise", |mirror| fs::write(mirror.join("config"), b"[[[\0").unwrap()),
         ("an empty folder", |mirror| {
