@@ -141,6 +141,10 @@ impl Mirror {
     ) -> Result<Taken, Failure> {
         let references = References::of(config);
         let (commit, transfer, known) = transfer(repository, path, config, &references, progress)?;
+        // Whoever stopped listening may have gone on without it.
+        if progress(transfer).is_break() {
+            return Err(Failure::Source(FetchError::Cancelled { url: config.url.to_string() }));
+        }
         let revision = Revision::read(path, repository, commit).map_err(Failure::Damage)?;
         if !known {
             verify(repository, commit).map_err(Failure::Damage)?;

@@ -134,7 +134,9 @@ mod tests {
         // A line of another header's value is no header.
         let quoted = format!("{tree}mergetag object 1\n gpgsig x\n\nwords\n");
         assert_eq!(of_headers(quoted.as_bytes()), Ok(None));
-        for bad in ["gpgsig a\ngpgsig b\n", "gpgsig a\n b\nencoding x\ngpgsig c\n", "gpgsig-sha256 a\n", "gpgsigtree 2\n"] {
+        for bad in
+            ["gpgsig a\ngpgsig b\n", "gpgsig a\n b\nencoding x\ngpgsig c\n", "gpgsig-sha256 a\n", "gpgsigtree 2\n"]
+        {
             assert!(of_headers(format!("{tree}{bad}\nwords\n").as_bytes()).is_err(), "{bad}");
         }
     }
