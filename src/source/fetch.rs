@@ -72,12 +72,16 @@ impl Mirror {
         if config.url.is_encrypted() {
             options::trust_certificates().map_err(|error| FetchError::from_remote(&config.url, &error))?;
         }
+        if let Some(reason) = mirror::overgrown(&self.path)? {
+            return self.rebuild(config, progress, reason);
+        }
         let damage = match self.attempt(config, progress) {
             Ok(Taken { revision, transfer, cover }) => return Ok(Fetched { revision, transfer, cover, rebuilt: None }),
             Err(Failure::Source(error)) => return Err(error),
             Err(Failure::Damage(error)) => error,
         };
-        self.rebuild(config, progress, &damage)
+        let reason = format!("the mirror was damaged and was made anew: {}", config.url.mask(damage.message()));
+        self.rebuild(config, progress, reason)
     }
 
     fn attempt(
@@ -105,7 +109,7 @@ impl Mirror {
         &mut self,
         config: &SourceConfig,
         progress: &mut dyn FnMut(Transfer) -> ControlFlow<()>,
-        damage: &git2::Error,
+        reason: String,
     ) -> Result<Fetched, FetchError> {
         let url = config.url.to_string();
         let beside = mirror::beside(&self.path);
@@ -128,8 +132,7 @@ impl Mirror {
         mirror::put_in_place(&self.path)?;
         self.repository = mirror::open(&self.path).map_err(|error| mirror::unusable(&self.path, &error))?;
         self.suspect = false;
-        let rebuilt = Some(format!("the mirror was damaged and was made anew: {}", config.url.mask(damage.message())));
-        Ok(Fetched { revision: revision.moved_to(&self.path), transfer, cover, rebuilt })
+        Ok(Fetched { revision: revision.moved_to(&self.path), transfer, cover, rebuilt: Some(reason) })
     }
 
     fn take(

@@ -141,7 +141,7 @@ fn read(supervisor: &Supervisor, mirror: Result<Mirror, FetchError>, dispatcher:
     let found = match fetched {
         Ok(fetched) => {
             if let Some(reason) = fetched.rebuilt {
-                dispatcher.event(Event::Problem(format!("the mirror was damaged and was made anew: {reason}")));
+                dispatcher.event(Event::Problem(reason));
             }
             record.revision = Some(fetched.revision.id());
             if let Cover::Whole(signer) = &fetched.cover {

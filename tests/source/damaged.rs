@@ -79,6 +79,26 @@ fn damage_that_is_met_while_reading_is_said_and_repaired_by_the_next_fetch() {
 }
 
 #[test]
+fn a_mirror_of_many_packs_is_made_anew_with_what_the_source_has() {
+    let world = World::with_module();
+    world.fetch();
+    let folder = world.mirror_path().join("objects/pack");
+    let packs = || fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path());
+    let pack = packs().find(|path| path.extension().is_some_and(|extension| extension == "pack")).unwrap();
+    for copy in 0..250 {
+        for extension in ["pack", "idx"] {
+            let name = format!("pack-{copy:040x}.{extension}");
+            fs::copy(pack.with_extension(extension), folder.join(name)).unwrap();
+        }
+    }
+    let fetched = world.fetch();
+    assert!(fetched.rebuilt.is_some_and(|reason| reason.contains("in 251 packs and was made anew")));
+    assert_eq!(packs().count(), 2);
+    assert_eq!(modules(&fetched.revision).len(), 1);
+    assert_eq!(world.fetch().rebuilt, None);
+}
+
+#[test]
 fn locks_and_half_packs_of_a_killed_fetch_are_removed() {
     let world = World::with_module();
     let fetched = world.fetch();
