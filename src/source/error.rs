@@ -73,6 +73,14 @@ pub enum FetchError {
         /// The source, masked.
         url: String,
     },
+    /// It did not end.
+    #[error("{url} sent what it has so slowly that the fetch was given up after {seconds} seconds")]
+    TooLong {
+        /// The source, masked.
+        url: String,
+        /// How long that was.
+        seconds: u64,
+    },
     /// What arrived does not hold together.
     #[error("{url} sent a broken history: {reason}")]
     Broken {

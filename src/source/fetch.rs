@@ -20,6 +20,9 @@ use super::{Access, FetchError, Revision, SourceConfig, options};
 /// libgit2's setting, which is git's: git-config(1).
 const REDIRECTS: &str = "http.followRedirects";
 
+/// The most tags that a source may have: each is a file of the mirror, and is read in each run.
+const MAX_TAGS: usize = 20_000;
+
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Transfer {
@@ -69,12 +72,16 @@ impl Mirror {
         if config.url.is_encrypted() {
             options::trust_certificates().map_err(|error| FetchError::from_remote(&config.url, &error))?;
         }
+        if let Some(reason) = mirror::overgrown(&self.path)? {
+            return self.rebuild(config, progress, reason);
+        }
         let damage = match self.attempt(config, progress) {
             Ok(Taken { revision, transfer, cover }) => return Ok(Fetched { revision, transfer, cover, rebuilt: None }),
             Err(Failure::Source(error)) => return Err(error),
             Err(Failure::Damage(error)) => error,
         };
-        self.rebuild(config, progress, &damage)
+        let reason = format!("the mirror was damaged and was made anew: {}", config.url.mask(damage.message()));
+        self.rebuild(config, progress, reason)
     }
 
     fn attempt(
@@ -102,7 +109,7 @@ impl Mirror {
         &mut self,
         config: &SourceConfig,
         progress: &mut dyn FnMut(Transfer) -> ControlFlow<()>,
-        damage: &git2::Error,
+        reason: String,
     ) -> Result<Fetched, FetchError> {
         let url = config.url.to_string();
         let beside = mirror::beside(&self.path);
@@ -125,8 +132,7 @@ impl Mirror {
         mirror::put_in_place(&self.path)?;
         self.repository = mirror::open(&self.path).map_err(|error| mirror::unusable(&self.path, &error))?;
         self.suspect = false;
-        let rebuilt = Some(format!("the mirror was damaged and was made anew: {}", config.url.mask(damage.message())));
-        Ok(Fetched { revision: revision.moved_to(&self.path), transfer, cover, rebuilt })
+        Ok(Fetched { revision: revision.moved_to(&self.path), transfer, cover, rebuilt: Some(reason) })
     }
 
     fn take(
@@ -138,9 +144,16 @@ impl Mirror {
     ) -> Result<Taken, Failure> {
         let references = References::of(config);
         let (commit, transfer, known) = transfer(repository, path, config, &references, progress)?;
+        // Whoever stopped listening may have gone on without it.
+        if progress(transfer).is_break() {
+            return Err(Failure::Source(FetchError::Cancelled { url: config.url.to_string() }));
+        }
         let revision = Revision::read(path, repository, commit).map_err(Failure::Damage)?;
         if !known {
             verify(repository, commit).map_err(Failure::Damage)?;
+            // At once, and not by git for each reference: thousands of tags would take minutes. Until then the mark says
+            // that it is to be verified.
+            crate::fs::sync_file_system(path).map_err(|error| Failure::Source(error.into()))?;
         }
         let cover = self.accept(repository, config, &references, &revision, commit)?;
         Ok(Taken { revision, transfer, cover })
@@ -159,6 +172,9 @@ impl Mirror {
         let mut memory = Memory::beside(self.lender.as_deref().unwrap_or(&self.path)).map_err(Failure::Source)?;
         if !config.allow_non_fast_forward {
             memory.admit(config, repository, commit, mirrored).map_err(Failure::Source)?;
+            // A mirror that is made anew has nothing of other addresses, and a source can bring that about by sending
+            // something broken first. The one that it replaces has.
+            memory.admit_elsewhere(config, &self.repository, commit).map_err(Failure::Source)?;
         }
         let accepted = memory.of(config).and_then(Accepted::head).or(mirrored);
         let cover = trust::cover(&config.trust, repository, revision, commit, accepted).map_err(|source| {
@@ -207,6 +223,10 @@ fn transfer(
         remote.connect_auth(Direction::Fetch, Some(talk.callbacks()), Some(proxy())).map_err(&failed)?;
     let heads = advertised(connection.remote()).map_err(&failed)?;
     let wanted = find_branch(&heads, config).map_err(Failure::Source)?;
+    if heads.iter().filter(|head| head.name.starts_with(b"refs/tags/")).count() > MAX_TAGS {
+        let (url, limit) = (config.url.to_string(), format!("{MAX_TAGS} tags"));
+        return Err(Failure::Source(FetchError::TooLarge { url, limit }));
+    }
 
     // A head that was refused stays where it was fetched to, so that it is not fetched again.
     let known = repository.refname_to_id(&references.head).ok() == Some(wanted.id)

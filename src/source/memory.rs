@@ -73,13 +73,6 @@ impl Memory {
         head: Oid,
         mirrored: Option<Oid>,
     ) -> Result<(), FetchError> {
-        let refused = |accepted: Oid, how: String| FetchError::Rewound {
-            url: config.url.to_string(),
-            branch: config.branch.clone(),
-            head: head.to_string(),
-            accepted: accepted.to_string(),
-            how,
-        };
         // A mirror from before anything was remembered has its own head.
         let own = self.of(config).and_then(Accepted::head).or(mirrored);
         if let Some(accepted) = own
@@ -89,14 +82,25 @@ impl Memory {
         {
             let behind = repository.graph_descendant_of(accepted, head).unwrap_or(false);
             let how = if behind { "lies behind" } else { "does not continue" };
-            return Err(refused(accepted, format!("{how} {accepted:.12}, which was accepted before")));
+            let how = format!("{how} {accepted:.12}, which was accepted before");
+            return Err(rewound(config, head, accepted, how));
         }
+        self.admit_elsewhere(config, repository, head)
+    }
+
+    /// Whether `head` is no older state of what was accepted from another address, as far as `repository` knows.
+    pub(super) fn admit_elsewhere(
+        &self,
+        config: &SourceConfig,
+        repository: &Repository,
+        head: Oid,
+    ) -> Result<(), FetchError> {
         for other in self.others(config) {
             if let Some(accepted) = other.head()
                 && repository.graph_descendant_of(accepted, head).unwrap_or(false)
             {
                 let how = format!("lies behind {accepted:.12}, which was accepted from {}", other.source);
-                return Err(refused(accepted, how));
+                return Err(rewound(config, head, accepted, how));
             }
         }
         Ok(())
@@ -134,5 +138,15 @@ impl Memory {
     fn others(&self, config: &SourceConfig) -> impl Iterator<Item = &Accepted> {
         let source = config.url.identity();
         self.content.sources.iter().filter(move |known| known.source != source && known.branch == config.branch)
+    }
+}
+
+fn rewound(config: &SourceConfig, head: Oid, accepted: Oid, how: String) -> FetchError {
+    FetchError::Rewound {
+        url: config.url.to_string(),
+        branch: config.branch.clone(),
+        head: head.to_string(),
+        accepted: accepted.to_string(),
+        how,
     }
 }

@@ -14,6 +14,10 @@ use super::{FetchError, Revision, SourceConfig, options};
 use crate::fs::{IoContext, PathError, create_directory, exchange, remove_tree, rename_new, replace_file, sha256};
 
 const SUSPECT: &str = "updates-suspect";
+/// The most packs that a mirror has, and the most bytes in them. Nothing else ever removes what was refused, and each read
+/// of an object looks into every pack.
+const MAX_PACKS: usize = 250;
+const MAX_PACKED: u64 = 4 << 30;
 
 /// The local copy of the source's history.
 pub struct Mirror {
@@ -141,8 +145,7 @@ pub(super) fn create(path: &Path) -> Result<Repository, FetchError> {
             .no_reinit(true)
             .external_template(false)
             .mode(git2::RepositoryInitMode::from_bits_retain(0o700));
-        let repository = Repository::init_opts(path, &options)?;
-        repository.config()?.set_bool("core.fsyncObjectFiles", true)?;
+        Repository::init_opts(path, &options)?;
         open(path)
     };
     make().map_err(|error| unusable(path, &error))
@@ -182,9 +185,34 @@ pub(super) fn suspect(path: &Path) -> Result<(), PathError> {
     replace_file(&path.join(SUSPECT), b"", 0o600)
 }
 
-/// Takes the mark away again.
+/// Takes the mark away again, where there is one, once everything that was written since is durable.
 pub(super) fn trust(path: &Path) -> Result<(), PathError> {
-    remove_tree(&path.join(SUSPECT))
+    let mark = path.join(SUSPECT);
+    if mark.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    crate::fs::sync_file_system(path)?;
+    remove_tree(&mark)
+}
+
+/// Why the mirror should be made anew though nothing is wrong with it, where it should.
+pub(super) fn overgrown(mirror: &Path) -> Result<Option<String>, PathError> {
+    let folder = mirror.join("objects/pack");
+    let (mut packs, mut bytes) = (0, 0u64);
+    let entries = match fs::read_dir(&folder).at("read", &folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry.at("read", &folder)?;
+        if entry.path().extension().is_some_and(|extension| extension == "pack") {
+            packs += 1;
+            bytes = bytes.saturating_add(entry.metadata().at("read", &entry.path())?.len());
+        }
+    }
+    let over = packs > MAX_PACKS || bytes > MAX_PACKED;
+    Ok(over.then(|| format!("the mirror had grown to {bytes} bytes in {packs} packs and was made anew")))
 }
 
 pub(super) fn unusable(path: &Path, error: &git2::Error) -> FetchError {

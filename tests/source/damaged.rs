@@ -13,7 +13,7 @@ use super::{World, fetch, files_below, modules};
 #[test]
 fn a_damaged_mirror_is_made_anew() {
     type Damage = (&'static str, fn(&Path));
-    let damages: [Damage; 6] = [
+    let damages: [Damage; 7] = [
         ("truncated packs", |mirror| {
             for path in files_below(&mirror.join("objects")) {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -22,6 +22,11 @@ fn a_damaged_mirror_is_made_anew() {
             }
         }),
         ("no objects", |mirror| fs::remove_dir_all(mirror.join("objects")).unwrap()),
+        ("empty references", |mirror| {
+            for path in files_below(&mirror.join("refs/sources")) {
+                fs::write(path, "").unwrap();
+            }
+        }),
         ("no HEAD", |mirror| fs::remove_file(mirror.join("HEAD")).unwrap()),
         ("config is noise", |mirror| fs::write(mirror.join("config"), b"[[[\0").unwrap()),
         ("an empty folder", |mirror| {
@@ -71,6 +76,26 @@ fn damage_that_is_met_while_reading_is_said_and_repaired_by_the_next_fetch() {
     let again = world.fetch();
     assert!(again.rebuilt.is_some_and(|reason| reason.contains("made anew")));
     assert_eq!(modules(&again.revision).len(), 1);
+}
+
+#[test]
+fn a_mirror_of_many_packs_is_made_anew_with_what_the_source_has() {
+    let world = World::with_module();
+    world.fetch();
+    let folder = world.mirror_path().join("objects/pack");
+    let packs = || fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path());
+    let pack = packs().find(|path| path.extension().is_some_and(|extension| extension == "pack")).unwrap();
+    for copy in 0..250 {
+        for extension in ["pack", "idx"] {
+            let name = format!("pack-{copy:040x}.{extension}");
+            fs::copy(pack.with_extension(extension), folder.join(name)).unwrap();
+        }
+    }
+    let fetched = world.fetch();
+    assert!(fetched.rebuilt.is_some_and(|reason| reason.contains("in 251 packs and was made anew")));
+    assert_eq!(packs().count(), 2);
+    assert_eq!(modules(&fetched.revision).len(), 1);
+    assert_eq!(world.fetch().rebuilt, None);
 }
 
 #[test]

@@ -146,3 +146,15 @@ fn a_link_through_a_link_and_names_that_differ_in_case_stay_what_they_are() {
     assert_eq!(fs::read(module.join("second")).unwrap(), b"x");
     assert!(module.join("Folder/file").is_file() && module.join("folder/file").is_file());
 }
+
+#[test]
+fn a_source_of_endless_tags_is_refused_before_it_is_fetched() {
+    let world = World::new();
+    let head = world.source.git(&["rev-parse", "HEAD"]);
+    let tags: String = (0..20_001).map(|tag| format!("{head} refs/tags/t{tag}\n")).collect();
+    world.source.write(".git/packed-refs", tags);
+    let (ran, record) = world.root.run(&["--source", world.source.path()]);
+    ran.expect(3);
+    assert!(super::refusal(&record).contains("more than 20000 tags"), "{record:#}");
+    assert!(!world.root.exists("/usr/local/lib/updates/modules/good"));
+}

@@ -74,6 +74,36 @@ fn an_older_state_under_another_address_is_refused_and_another_history_is_not() 
     assert_eq!(root.installed_version("app"), "2.0.0", "an older version is never installed by a run");
 }
 
+// The mirror that is made anew has nothing of the first address; what it replaces has.
+#[test]
+fn an_older_state_under_another_address_is_refused_when_the_mirror_is_made_anew_for_it() {
+    let (root, source) = (Root::new(), Source::new());
+    let first = versions(&source, &["1.0.0"]).remove(0);
+    let old = Source::new();
+    old.git(&["fetch", "--quiet", source.path(), "main"]);
+    old.git(&["reset", "--quiet", "--hard", "FETCH_HEAD"]);
+    versions(&source, &["2.0.0"]);
+    root.run(&["--source", source.path()]).0.expect(0);
+    // A file of the older state is noise in the mirror.
+    let objects = root.at("/var/lib/updates/mirror.git/objects");
+    for file in fs::read_dir(objects.join("pack")).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "pack") {
+            let pack = root.temporary().join("pack");
+            fs::rename(&file, &pack).unwrap();
+            fs::remove_file(file.with_extension("idx")).unwrap();
+            let mut git = std::process::Command::new("git");
+            git.arg("--git-dir").arg(objects.parent().unwrap()).args(["unpack-objects", "-q"]);
+            assert!(git.stdin(fs::File::open(pack).unwrap()).status().unwrap().success());
+        }
+    }
+    let blob = source.git(&["rev-parse", &format!("{first}:modules/app/index.json")]);
+    let file = objects.join(&blob[..2]).join(&blob[2..]);
+    fs::remove_file(&file).unwrap();
+    fs::write(file, "noise").unwrap();
+    let (_, record) = root.run(&["--source", old.path()]);
+    assert!(refusal(&record).contains("which was accepted from"), "{record:#}");
+}
+
 #[test]
 fn what_is_remembered_and_damaged_is_not_taken_for_nothing() {
     let (root, source) = (Root::new(), Source::of(&[&Module::idle("app", "1.0.0")]));

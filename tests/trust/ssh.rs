@@ -144,3 +144,33 @@ fn without_the_verifying_program_nothing_is_installed_and_its_package_is_named()
     assert!(!root.exists("/usr/local/lib/updates/modules/app"));
     assert!(without(&["config", "check"]).contains("openssh-client"));
 }
+
+// libgit2 finds a signature in the message as well, and leaves out the word before a wrong one.
+#[test]
+fn a_signature_counts_in_its_one_place_only() {
+    let (source, keys) = (Source::new(), Keys::new());
+    let key = keys.ssh("ann");
+    source.put(&Module::idle("app", "1.0.0"));
+    commit(&source, &with_ssh(&key));
+    let good = source.git(&["cat-file", "commit", "HEAD"]) + "\n";
+    let start = good.find("gpgsig ").unwrap();
+    let end = start + good[start..].find("\n\n").unwrap() + 1;
+    let (header, message) = (&good[start..end], &good[end + 1..]);
+    for (at, forged) in [
+        ("in the message", format!("{}\n{header}{message}", &good[..start])),
+        ("after the message", format!("{}\n{message}{header}", &good[..start])),
+        ("twice", format!("{}{header}{}", &good[..start], &good[start..])),
+        ("with another kind", format!("{}gpgsig-sha256 x\n{}", &good[..start], &good[start..])),
+        ("with half a word", format!("{}\ngpgsig{message}", &good[..end])),
+    ] {
+        let root = Root::new();
+        let file = root.temporary().join("commit");
+        fs::write(&file, forged).unwrap();
+        let forged = source.git(&["hash-object", "--literally", "-t", "commit", "-w", file.to_str().unwrap()]);
+        source.git(&["update-ref", "refs/heads/main", &forged]);
+        settings(&root, &source, "commit", &format!("ann@example.org {}\n", keys.public("ann")));
+        let (_, record) = root.run(&[]);
+        assert!(record["sync"]["error"].is_string(), "{at}: {record:#}");
+        assert!(!root.exists("/usr/local/lib/updates/modules/app"), "{at}");
+    }
+}

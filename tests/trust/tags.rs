@@ -92,6 +92,32 @@ fn each_module_is_covered_by_its_own_tag_as_long_as_its_files_are_the_tagged_one
 }
 
 #[test]
+fn a_module_s_own_tag_speaks_for_no_version_of_the_program_and_a_tag_of_the_head_does() {
+    let world = world(&[&Module::idle("app", "1.0.0")]);
+    let platform = format!("{}-linux", std::env::consts::ARCH);
+    let artifact = serde_json::json!({"url": "file:///nonexistent/archive", "size": 1, "sha256": "0".repeat(64)});
+    let metadata = serde_json::json!({"schema_version": "99.0.0", "minimum_version": "99.0.0"});
+    let index = serde_json::json!({"metadata": metadata, "artifacts": {platform: artifact}});
+    world.source.write("index.json", index.to_string()).commit();
+    let note = |record: &serde_json::Value| record["program"]["notes"].as_array().unwrap()[0].to_string();
+
+    let (_, record) = world.root.run(&[]);
+    assert!(refusal(&record).contains("no trusted tag") && record["program"].is_null(), "{record:#}");
+
+    tag(&world.source, &world.ann, "app-v1.0.0-20241208");
+    let (ran, record) = world.root.run(&[]);
+    ran.expect(0);
+    assert!(note(&record).contains("covered by tags of single modules only"), "{record:#}");
+    assert!(!world.root.exists("/usr/local/lib/updates/versions"));
+    // Nor does the minimum that it names keep anything from being installed.
+    assert_eq!(world.root.installed_version("app"), "1.0.0");
+
+    tag(&world.source, &world.ann, "release-1");
+    let (_, record) = world.root.run(&[]);
+    assert!(note(&record).contains("cannot fetch file:///nonexistent/archive"), "{record:#}");
+}
+
+#[test]
 fn an_unsigned_head_that_was_refused_is_not_in_the_way_of_the_good_one() {
     let world = world(&[&Module::idle("app", "1.0.0")]);
     tag(&world.source, &world.ann, "v1");

@@ -2,7 +2,7 @@
 //!
 //! See gitformat-signature(5). A tag's fields are read from the bytes that its signature covers, and from nothing else.
 
-use git2::{ErrorCode, ObjectType, Oid, Repository};
+use git2::{ObjectType, Oid, Repository};
 
 /// The largest commit or tag that is verified, in bytes.
 const LARGEST: usize = 1 << 20;
@@ -25,12 +25,36 @@ pub(super) struct TagObject {
 
 /// The signed bytes of a commit; `None` when it has no signature.
 pub(super) fn commit(repository: &Repository, commit: Oid) -> Result<Option<Signed>, String> {
+    let words = |error: git2::Error| error.message().to_owned();
     bounded(repository, commit, ObjectType::Commit)?;
-    match repository.extract_signature(&commit, None) {
-        Ok((signature, payload)) => Ok(Some(Signed { payload: payload.to_vec(), signature: signature.to_vec() })),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(error.message().to_owned()),
+    let object = repository.odb().and_then(|database| database.read(commit).map(|object| object.data().to_vec()));
+    of_headers(&object.map_err(words)?)
+}
+
+// libgit2's own extraction goes on into the message, and drops the beginning of any line that starts with `gpgsig`: the
+// one signature would then speak for several commits, of which git takes but one for signed.
+fn of_headers(data: &[u8]) -> Result<Option<Signed>, String> {
+    let headers = data.windows(2).position(|pair| pair == b"\n\n").map_or(data.len(), |at| at + 1);
+    let (mut payload, mut signature, mut inside) = (Vec::with_capacity(data.len()), None, false);
+    for line in data[..headers].split_inclusive(|byte| *byte == b'\n') {
+        if let (true, Some(more), Some(signature)) = (inside, line.strip_prefix(b" "), signature.as_mut()) {
+            Vec::extend_from_slice(signature, more);
+            continue;
+        }
+        inside = false;
+        if let Some(begin) = line.strip_prefix(b"gpgsig ") {
+            if signature.replace(begin.to_vec()).is_some() {
+                return Err("it has several signatures, and one is expected".to_owned());
+            }
+            inside = true;
+        } else if line.starts_with(b"gpgsig") {
+            return Err("it has a signature that is not verified here (a header that begins with gpgsig)".to_owned());
+        } else {
+            payload.extend_from_slice(line);
+        }
     }
+    payload.extend_from_slice(&data[headers..]);
+    Ok(signature.map(|signature| Signed { payload, signature }))
 }
 
 /// Reads a tag object; `None` when the object is something else.
@@ -95,6 +119,26 @@ mod tests {
         let signed = tag.signed.unwrap();
         assert_eq!(signed.payload, quoted.as_bytes());
         assert_eq!(signed.signature, b"-----BEGIN SSH SIGNATURE-----\nreal\n");
+    }
+
+    #[test]
+    fn a_commit_s_signature_is_one_header_and_covers_everything_else() {
+        let (tree, end) = ("tree 1\nauthor A\n", "encoding x\n\nwords\n\ngpgsig quoted\n more\n");
+        let commit = format!("{tree}gpgsig -----BEGIN\n \n a\n b\n{end}");
+        let signed = of_headers(commit.as_bytes()).unwrap().unwrap();
+        assert_eq!(signed.signature, b"-----BEGIN\n\na\nb\n");
+        assert_eq!(signed.payload, format!("{tree}{end}").as_bytes());
+        for unsigned in [format!("{tree}{end}"), format!("{tree}\ngpgsig x\n"), tree.to_owned(), String::new()] {
+            assert_eq!(of_headers(unsigned.as_bytes()), Ok(None), "{unsigned}");
+        }
+        // A line of another header's value is no header.
+        let quoted = format!("{tree}mergetag object 1\n gpgsig x\n\nwords\n");
+        assert_eq!(of_headers(quoted.as_bytes()), Ok(None));
+        for bad in
+            ["gpgsig a\ngpgsig b\n", "gpgsig a\n b\nencoding x\ngpgsig c\n", "gpgsig-sha256 a\n", "gpgsigtree 2\n"]
+        {
+            assert!(of_headers(format!("{tree}{bad}\nwords\n").as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]
