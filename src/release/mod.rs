@@ -19,7 +19,7 @@ pub use held::{Held, hold, holds, is_held, release_all};
 pub use notes::{Note, Notes};
 pub use offer::{Artifact, MAX_ARTIFACT, MAX_INDEX, Offer, OfferError, Origin, platform};
 pub use place::{Mistrust, Place};
-pub use probe::{ProbeError, Probed, probe};
+pub use probe::{ProbeError, Probed, probe, starts};
 pub use trial::Trial;
 pub use unpack::{UnpackError, unpack};
 pub use version::{program_version, version};

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use wait_timeout::ChildExt;
 
 /// How long a self-test may take; it takes a second.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a version may take to say which it is; it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What of its output is kept; the rest is read and dropped.
 const OUTPUT: usize = 64 << 10;
 /// How long what it left behind may hold its output open.
@@ -42,6 +44,9 @@ pub enum ProbeError {
     /// It did not end.
     #[error("its self-test did not end within {} s", DEADLINE.as_secs())]
     Deadline,
+    /// It does not even say which version it is.
+    #[error("it does not start: `updates --version` {0}")]
+    Mute(String),
     /// It says that something does not work, or says nothing.
     #[error("its self-test {end}{words}")]
     Failed {
@@ -62,10 +67,54 @@ pub enum ProbeError {
 
 /// Runs the self-test of `program` with these arguments before the command.
 pub fn probe(program: &Path, arguments: &[OsString], environment: &[(&str, String)]) -> Result<Probed, ProbeError> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .args(["--json", "self-test"])
-        .envs(environment.iter().map(|(key, value)| (key, value)))
+    let mut command = Command::new(program);
+    command.args(arguments).args(["--json", "self-test"]).envs(environment.iter().map(|(key, value)| (key, value)));
+    let answer = ask(&mut command, DEADLINE)?.ok_or(ProbeError::Deadline)?;
+    let said: Option<Probed> = serde_json::from_str(answer.stdout.trim()).ok();
+    match said {
+        Some(probed) if answer.status.success() && probed.failed.is_none() => Ok(probed),
+        said => {
+            let end = answer.end().unwrap_or_else(|| "says nothing that can be read".to_owned());
+            let words = words(&said.and_then(|said| said.failed).unwrap_or(answer.stderr));
+            Err(ProbeError::Failed { end, words })
+        }
+    }
+}
+
+/// Whether `program` starts at all: a library that it was linked to may be gone since its self-test, and once it is executed
+/// nobody is left to go on without it.
+pub fn starts(program: &Path) -> Result<(), ProbeError> {
+    let Some(answer) = ask(Command::new(program).arg("--version"), PATIENCE)? else {
+        return Err(ProbeError::Mute(format!("did not end within {} s", PATIENCE.as_secs())));
+    };
+    match answer.end() {
+        None => Ok(()),
+        Some(end) => Err(ProbeError::Mute(end + &words(&answer.stderr))),
+    }
+}
+
+/// How a program ended, and what it said.
+struct Answer {
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+impl Answer {
+    /// How it ended, in words, unless it ended well.
+    fn end(&self) -> Option<String> {
+        match (self.status.code(), self.status.signal()) {
+            (Some(0), _) => None,
+            (Some(code), _) => Some(format!("ended with {code}")),
+            (None, Some(signal)) => Some(format!("was killed by signal {signal}")),
+            (None, None) => Some("ended".to_owned()),
+        }
+    }
+}
+
+/// Runs a program to its end, or `None` where it takes longer. Nothing that it started is left.
+fn ask(command: &mut Command, deadline: Duration) -> Result<Option<Answer>, ProbeError> {
+    let mut child = command
         .current_dir(PathBuf::from("/"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -75,30 +124,16 @@ pub fn probe(program: &Path, arguments: &[OsString], environment: &[(&str, Strin
         .map_err(ProbeError::Start)?;
     let stdout = gather(child.stdout.take());
     let stderr = gather(child.stderr.take());
-    let ended = child.wait_timeout(DEADLINE);
+    let ended = child.wait_timeout(deadline);
     end_all(&mut child);
-    let status = match ended {
-        Ok(Some(status)) => status,
-        Ok(None) => return Err(ProbeError::Deadline),
-        Err(error) => return Err(ProbeError::Start(error)),
-    };
-    let (stdout, stderr) = (received(&stdout), received(&stderr));
-    let said: Option<Probed> = serde_json::from_str(stdout.trim()).ok();
-    match said {
-        Some(probed) if status.success() && probed.failed.is_none() => Ok(probed),
-        said => {
-            let end = match (status.code(), status.signal()) {
-                (Some(0), _) => "says nothing that can be read".to_owned(),
-                (Some(code), _) => format!("ended with {code}"),
-                (None, Some(signal)) => format!("was killed by signal {signal}"),
-                (None, None) => "ended".to_owned(),
-            };
-            let words = said.and_then(|said| said.failed).unwrap_or(stderr);
-            let words: String = words.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-            let words = if words.is_empty() { words } else { format!(": {words}") };
-            Err(ProbeError::Failed { end, words })
-        }
-    }
+    let Some(status) = ended.map_err(ProbeError::Start)? else { return Ok(None) };
+    Ok(Some(Answer { status, stdout: received(&stdout), stderr: received(&stderr) }))
+}
+
+/// What it said, after a colon and on one line.
+fn words(said: &str) -> String {
+    let words: String = said.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    if words.is_empty() { words } else { format!(": {words}") }
 }
 
 /// Kills the whole group, whether its first process has ended or not, and reaps that one.

@@ -69,6 +69,21 @@ fn a_version_that_cannot_be_executed_any_more_is_said_and_made_anew() {
 }
 
 #[test]
+fn a_version_that_does_not_start_any_more_leaves_the_work_to_the_installed_program() {
+    let scene = updated();
+    let program = scene.root.at(&format!("{LIBRARY}/versions/0.2.0/bin/updates"));
+    // As the dynamic loader ends where a library is gone: after the execution, which is too late to come back.
+    fs::write(&program, "#!/bin/sh\necho 'libssl.so.3: cannot open shared object file' >&2\nexit 127\n").unwrap();
+    for words in [vec!["--version"], vec!["list"]] {
+        let ran = scene.root.updates(&words);
+        ran.expect(0);
+        assert!(ran.stderr.contains("goes on itself") && ran.stderr.contains("libssl.so.3"), "{ran:?}");
+    }
+    scene.run_well();
+    assert_eq!((scene.version(), scene.module_runs()), ("0.2.0".to_owned(), 2), "it was not made anew");
+}
+
+#[test]
 fn a_package_that_is_newer_than_a_self_update_wins() {
     let scene = updated();
     let newer = program("0.3.0");

@@ -20,7 +20,7 @@ use updates_protocol::SchemaVersion;
 use super::choice::{Choice, choose};
 use crate::config::Layout;
 use crate::fs::PathError;
-use crate::release::{Note, Notes, Place, Trial, program_version};
+use crate::release::{Note, Notes, Place, Trial, program_version, starts};
 use crate::supervisor::lock::RunLock;
 
 /// `PID VERSION`: this process was the installed program of that version.
@@ -68,11 +68,17 @@ pub fn hand_over(what: &HandOver) -> Option<String> {
         Choice::Version(version) => version,
         Choice::Installed(why) => return why.is_wrong().then(|| format!("updates {own} goes on itself: {why}")),
     };
+    let used_up = Trial::read(layout).ok().flatten().filter(|trial| trial.version == version && trial.is_used_up());
+    if let Some(trial) = &used_up
+        && what.start == Start::Plain
+    {
+        return Some(format!(
+            "updates {own} goes on itself: version {version} has used up its {} tries, and is taken back by the next run",
+            trial.tries
+        ));
+    }
     if what.start == Start::Counted {
-        if let Ok(Some(trial)) = Trial::read(layout)
-            && trial.version == version
-            && trial.is_used_up()
-        {
+        if let Some(trial) = used_up {
             let guarded = call_guard(what);
             version = match choose(layout, &own) {
                 Choice::Version(other) if other != version => other,
@@ -95,7 +101,14 @@ pub fn hand_over(what: &HandOver) -> Option<String> {
         }
     }
     let program = Place::new(layout).program(&version);
-    let Err(error) = execute(&program, &own, None);
+    // Once it is executed, only the kernel's own refusals come back.
+    let error = match starts(&program) {
+        Ok(()) => {
+            let Err(error) = execute(&program, &own, None);
+            error.to_string()
+        }
+        Err(error) => error.to_string(),
+    };
     DECLINED.store(true, Ordering::Relaxed);
     Some(format!("updates {own} goes on itself: {} can't be executed: {error}", program.display()))
 }
