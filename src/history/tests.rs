@@ -212,6 +212,7 @@ fn modules_in_flight_are_saved_from_a_damaged_database() {
     assert_eq!(history.in_flight().unwrap()[0].module, name("nginx"));
 }
 
+// faults: 64
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
     let place = Place::new();
@@ -286,6 +287,7 @@ fn the_first_format_is_brought_forward_so_that_its_own_programs_still_read_it() 
     assert_eq!(schema::Format::of(&history.reader().connection).unwrap().number, schema::NEWEST);
 }
 
+// faults: 64
 #[test]
 fn a_format_that_cannot_be_read_gives_way_to_the_copy_that_was_kept_with_what_runs_now() {
     let place = Place::new();

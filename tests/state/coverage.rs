@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The lines of the state manager. Those after them are of the supervisor's own update.
-const LINES: std::ops::RangeInclusive<u32> = 1..=61;
+/// The lines of the state manager, and from 62 on those of the supervisor's own updates and of its source.
+const LINES: std::ops::RangeInclusive<u32> = 1..=68;
 
 const MARK: &str = "// faults:";
 
