@@ -117,8 +117,12 @@ impl Grant {
 }
 
 impl Catalog {
+    pub(super) fn grants_folder(&self) -> PathBuf {
+        self.layout.catalog().join("grants")
+    }
+
     fn grants_path(&self, name: &ModuleName) -> PathBuf {
-        self.layout.catalog().join("grants").join(format!("{name}.json"))
+        self.grants_folder().join(format!("{name}.json"))
     }
 
     /// What the module was granted, the latest last; nothing for one that has not been seen.
@@ -169,7 +173,7 @@ impl Catalog {
     fn write_grants(&self, name: &ModuleName, granted: Vec<Grant>) -> Result<(), DocumentError> {
         let path = self.grants_path(name);
         create_directory(&self.layout.catalog(), 0o700)?;
-        create_directory(&self.layout.catalog().join("grants"), 0o700)?;
+        create_directory(&self.grants_folder(), 0o700)?;
         Ok(replace_file(&path, &format_like("", &File { granted }), 0o600)?)
     }
 }

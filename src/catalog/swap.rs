@@ -8,9 +8,8 @@ use updates_protocol::{ModuleName, SchemaVersion};
 
 use super::Catalog;
 use super::document::DocumentError;
-use super::place::list;
 use super::record::{LastGood, Record};
-use crate::fs::{PathError, exchange, remove_tree, rename_new};
+use crate::fs::{PathError, exchange, remove_tree, remove_unfinished, rename_new};
 
 /// Why a swap did not come to pass.
 #[derive(Debug, thiserror::Error)]
@@ -154,16 +153,9 @@ impl Catalog {
         }
         let index = self.layout.global_index();
         let beside_index = index.parent().map(Path::to_owned);
-        for folder in [self.records(), self.safe_folder(), self.layout.catalog(), self.settings_folder()]
-            .into_iter()
-            .chain(beside_index)
-        {
-            for file in list(&folder)? {
-                // The names of crate::fs::replace_file, which no document here has.
-                if file.starts_with(".updates-") {
-                    remove_tree(&folder.join(file))?;
-                }
-            }
+        let own = [self.layout.catalog(), self.records(), self.safe_folder(), self.grants_folder()];
+        for folder in own.into_iter().chain([self.settings_folder()]).chain(beside_index) {
+            remove_unfinished(&folder)?;
         }
         Ok(recovery)
     }

@@ -7,7 +7,10 @@ use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{IoContext, PathError};
+use super::{IoContext, PathError, is_absence};
+
+/// How a file is called before it is whole; none that is kept is.
+const UNFINISHED: &str = ".updates-";
 
 /// Puts a file with `content` and `mode` at `path`, whole or not at all, and durable when this returns.
 ///
@@ -15,7 +18,7 @@ use super::{IoContext, PathError};
 pub fn replace_file(path: &Path, content: &[u8], mode: u32) -> Result<(), PathError> {
     let directory = parent(path);
     let mut file = tempfile::Builder::new()
-        .prefix(".updates-")
+        .prefix(UNFINISHED)
         .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(directory)
         .at("create a file in", directory)?;
@@ -25,6 +28,21 @@ pub fn replace_file(path: &Path, content: &[u8], mode: u32) -> Result<(), PathEr
     file.as_file().sync_all().at("write", path)?;
     file.persist(path).map_err(|error| error.error).at("replace", path)?;
     sync_directory(directory)
+}
+
+/// Removes what an interrupted [`replace_file`] left in a directory; nothing where there is none. Nobody may be writing there.
+pub fn remove_unfinished(directory: &Path) -> Result<(), PathError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if is_absence(&error) => return Ok(()),
+        other => other.at("read", directory)?,
+    };
+    for entry in entries {
+        let entry = entry.at("read", directory)?;
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the entries of a directory durable.

@@ -11,7 +11,8 @@ mod root;
 mod status;
 
 pub use atomic::{
-    create_directory, exchange, remove_tree, rename_durably, rename_new, replace_file, sync_directory, sync_file_system,
+    create_directory, exchange, remove_tree, remove_unfinished, rename_durably, rename_new, replace_file,
+    sync_directory, sync_file_system,
 };
 pub use copy::{Content, HashingWriter, copy, copy_checked, digest, hexadecimal, holds, read_bounded, sha256};
 pub use error::{IoContext, PathError};

@@ -16,6 +16,7 @@ use super::surroundings::Surroundings;
 use super::versions::take_back;
 use super::{Supervisor, forgotten, undo};
 use crate::catalog::Catalog;
+use crate::fs::remove_unfinished;
 use crate::history::History;
 use crate::process::CgroupHierarchy;
 use crate::record::RollbackRecord;
@@ -35,6 +36,9 @@ pub(super) fn settle(
     insist: bool,
     dispatcher: &mut Dispatcher<'_>,
 ) -> Result<BTreeMap<ModuleName, String>, RunError> {
+    for folder in [supervisor.layout.state(), supervisor.layout.self_update()] {
+        remove_unfinished(&folder)?;
+    }
     let recovery = catalog.recover()?;
     for note in recovery.notes {
         tracing::info!("{note}");

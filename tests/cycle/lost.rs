@@ -98,3 +98,17 @@ fn a_row_that_was_damaged_holds_its_module_or_gives_way_and_never_stops_every_ru
         root.run(&["--no-sync", "idle"]).0.expect(0);
     }
 }
+
+#[test]
+fn a_file_that_was_being_written_when_a_run_was_killed_is_removed_by_the_next() {
+    let root = Root::new();
+    root.write("/srv/app/file", "before").write("/srv/app/go", "").install(&app());
+    let folders = ["", "/catalog", "/catalog/modules", "/catalog/safe", "/catalog/grants", "/self-update"];
+    for folder in folders {
+        root.write(&format!("/var/lib/updates{folder}/.updates-Xy12"), "half of");
+    }
+    root.run(&["--no-sync"]).0.expect(0);
+    for folder in folders {
+        assert!(!root.exists(&format!("/var/lib/updates{folder}/.updates-Xy12")), "left in {folder}");
+    }
+}
