@@ -145,7 +145,8 @@ class RealApt(OsTest):
     def test_the_supervisor_itself_is_left_to_a_person_and_holds_nobody_up(self):
         self.install_and_publish("alpha", "beta", "updates")
         self.refresh()
-        self.assertEqual(self.check_module()["would_change"], [f"upgrade {name} 1.0 -> 2.0" for name in ("alpha", "beta")])
+        expected = [f"upgrade {name} 1.0 -> 2.0" for name in ("alpha", "beta")]
+        self.assertEqual(self.check_module()["would_change"], expected)
         result = self.run_module()
         self.assertTrue(result["success"], self.log())
         self.assertEqual(result["supervisor"], "updates 1.0 -> 2.0")

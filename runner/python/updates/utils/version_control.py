@@ -1,8 +1,8 @@
 """Versions of a module as git tags `<module>-v<version>-<timestamp>`.
 
-The supervisor holds the repository, so each function here is a request to it, for the module's own code only. A refusal is
-logged with its reason, and the function answers as for a failure. The module that asks keeps running the code that it was
-started with: what it asked for takes its place when the run is settled.
+The supervisor holds the repository, so each function here is a request to it, for the module's own code only. A
+refusal is logged with its reason, and the function answers as for a failure. The module that asks keeps running the
+code that it was started with: what it asked for takes its place when the run is settled.
 """
 
 from updates import _request
