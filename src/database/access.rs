@@ -19,6 +19,8 @@ pub struct Access<'a> {
     pub timeout: Duration,
     /// Becomes readable when nobody wants the answer any more; asked before anything live is changed, never after.
     pub interrupt: Option<BorrowedFd<'a>>,
+    /// Whether what is compared is read, whatever the statuses of its files say.
+    pub by_content: bool,
 }
 
 impl<'a> Access<'a> {

@@ -28,6 +28,9 @@ pub struct Live<'a> {
     pub passwords: &'a Passwords,
     /// Becomes readable when nobody wants a backup any more. A restore is never given up.
     pub interrupt: Option<BorrowedFd<'a>>,
+    /// Whether a restore compares the content of every file. After a power cut a file's status may be older than its
+    /// content: what was overwritten in place reaches the disk before its times do, or with fdatasync(2) without them.
+    pub by_content: bool,
 }
 
 impl<'a> Live<'a> {
@@ -46,13 +49,14 @@ impl<'a> Live<'a> {
     }
 
     pub(super) fn databases(&self) -> Access<'a> {
-        Access { root: self.machine.root(), passwords: self.passwords, timeout: DATABASE, interrupt: self.interrupt }
+        let Live { machine, passwords, interrupt, by_content, .. } = *self;
+        Access { root: machine.root(), passwords, timeout: DATABASE, interrupt, by_content }
     }
 }
 
 /// Files, and databases that need no password.
 impl<'a> From<&'a Machine> for Live<'a> {
     fn from(machine: &'a Machine) -> Self {
-        Self { machine, systemd: None, passwords: &NO_PASSWORDS, interrupt: None }
+        Self { machine, systemd: None, passwords: &NO_PASSWORDS, interrupt: None, by_content: false }
     }
 }

@@ -80,14 +80,14 @@ impl fmt::Display for Difference {
 }
 
 impl Backup {
-    /// Compares the machine with the slot. Files that have not moved since are not read.
+    /// Compares the machine with the slot. Files that have not moved since are not read, unless the live machine says so.
     pub fn plan<'a>(&'a self, live: impl Into<Live<'a>>) -> Result<RestorePlan<'a>, StateError> {
         let live = live.into();
         let root = machine_root(live.machine)?;
         let mut tries = 0;
         let differences = loop {
             tries += 1;
-            match Comparison::new(self, &root).differences() {
+            match Comparison::new(self, &root, live.by_content).differences() {
                 Err(StateError::Vanishing(_)) if tries < TRIES => {}
                 other => break other?,
             }
@@ -188,7 +188,7 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn new(backup: &'a Backup, root: &'a Root) -> Self {
+    fn new(backup: &'a Backup, root: &'a Root, by_content: bool) -> Self {
         Self {
             backup,
             root,
@@ -198,7 +198,7 @@ impl<'a> Comparison<'a> {
             firsts: HashMap::new(),
             later: Vec::new(),
             holders: backup.holders(),
-            unstamped: RefCell::default(),
+            unstamped: RefCell::new(Unstamped::new(by_content)),
         }
     }
 

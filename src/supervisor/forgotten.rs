@@ -38,7 +38,7 @@ pub(super) fn note_again(
             }
             let Some(checkpoint) = unsettled(checkpoints, store, &module, beginning, layout) else { continue };
             let slots = kept(layout, &module)?;
-            let way_back = WayBack { checkpoint: Some(checkpoint), slots, checkout: None, restore: None };
+            let way_back = WayBack { checkpoint: Some(checkpoint), slots, ..WayBack::default() };
             let payload = way_back.payload();
             found.push(InFlight { module, run_id: run_id.clone(), phase, attempt: 1, tries: 0, payload });
         }

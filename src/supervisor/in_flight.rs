@@ -30,6 +30,9 @@ pub(super) struct WayBack {
     /// What a person is restoring; nothing else counts then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) restore: Option<PersonsRestore>,
+    /// The boot in which this was noted, as the kernel names it; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) boot: Option<String>,
 }
 
 /// One slot, and no later one of its name.
@@ -68,7 +71,17 @@ pub(super) struct PersonsRestore {
 impl WayBack {
     /// Back to a checkpoint.
     pub(super) fn to(layout: &Layout, checkpoint: &Backup) -> Self {
-        Self { checkpoint: Some(SlotPlace::of(layout, checkpoint)), ..Self::default() }
+        Self { checkpoint: Some(SlotPlace::of(layout, checkpoint)), boot: this_boot(), ..Self::default() }
+    }
+
+    /// Back to what a person is restoring.
+    pub(super) fn restoring(restore: PersonsRestore) -> Self {
+        Self { restore: Some(restore), boot: this_boot(), ..Self::default() }
+    }
+
+    /// Whether the machine may have gone down since.
+    pub(super) fn is_of_another_boot(&self) -> bool {
+        self.boot.is_none() || self.boot != this_boot()
     }
 
     /// Reads what a row holds.
@@ -102,6 +115,11 @@ impl OwnSlot {
     }
 }
 
+// random(4), boot_id.
+fn this_boot() -> Option<String> {
+    Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
 /// A path of this machine as the machine that modules see has it.
 pub(super) fn inside(layout: &Layout, path: &Path) -> PathBuf {
     path.strip_prefix(layout.root()).map_or_else(|_| path.to_owned(), |below| Path::new("/").join(below))
@@ -131,8 +149,10 @@ mod tests {
             slots: vec![OwnSlot { store: "/var/backups/a".into(), slot: "a".parse().unwrap(), existed: true }],
             checkout: Some(Wanted { version: "1.0.0".parse().unwrap(), tree: "t".into() }),
             restore: Some(PersonsRestore { from: place("/var/backups/updates"), forced_service_start: true }),
+            boot: this_boot(),
         };
         assert_eq!(WayBack::of_payload(&way_back.payload()).unwrap(), way_back);
+        assert!(!way_back.is_of_another_boot() && WayBack::default().is_of_another_boot());
         assert_eq!(WayBack::of_payload(&Value::Null).unwrap(), WayBack::default());
         assert_eq!(WayBack::of_payload(&json!({"units": {}})).unwrap(), WayBack::default());
         assert!(WayBack::of_payload(&json!({"checkpoint": {"store": "/x"}})).is_err());

@@ -123,7 +123,10 @@ fn put_back(
     module: &ModuleName,
     way_back: &WayBack,
 ) -> RollbackRecord {
-    let surroundings = Surroundings::of_module(supervisor, module);
+    let mut surroundings = Surroundings::of_module(supervisor, module);
+    if way_back.is_of_another_boot() {
+        surroundings = surroundings.after_a_boot();
+    }
     let place = way_back.restore.as_ref().map(|restore| &restore.from).or(way_back.checkpoint.as_ref());
     match (checkpoints.find(module, place), &way_back.restore) {
         (Ok(backup), Some(restore)) => undo::restore(&surroundings, module, &backup, restore.forced_service_start),

@@ -20,6 +20,7 @@ pub(super) struct Surroundings<'a> {
     systemd: Option<Systemd>,
     passwords: RefCell<Passwords>,
     cancel: &'a CancelToken,
+    by_content: bool,
 }
 
 impl<'a> Surroundings<'a> {
@@ -32,6 +33,7 @@ impl<'a> Surroundings<'a> {
             systemd: supervisor.systemd().ok(),
             passwords: RefCell::new(passwords),
             cancel: &supervisor.cancel,
+            by_content: false,
         }
     }
 
@@ -65,7 +67,18 @@ impl<'a> Surroundings<'a> {
         work(self.live(&passwords))
     }
 
+    /// For a restore after the machine went down: what a file's status says may not be true of its content.
+    pub(super) fn after_a_boot(self) -> Self {
+        Self { by_content: true, ..self }
+    }
+
     fn live<'l>(&'l self, passwords: &'l Passwords) -> Live<'l> {
-        Live { machine: &self.machine, systemd: self.systemd.as_ref(), passwords, interrupt: None }
+        Live {
+            machine: &self.machine,
+            systemd: self.systemd.as_ref(),
+            passwords,
+            interrupt: None,
+            by_content: self.by_content,
+        }
     }
 }

@@ -118,7 +118,13 @@ impl Declared {
     }
 
     pub fn access(&self) -> Access<'_> {
-        Access { root: &self.root, passwords: &self.passwords, timeout: self.timeout, interrupt: None }
+        Access {
+            root: &self.root,
+            passwords: &self.passwords,
+            timeout: self.timeout,
+            interrupt: None,
+            by_content: false,
+        }
     }
 
     pub fn require(&self) -> Result<(), DatabaseError> {

@@ -27,7 +27,7 @@ impl Ground {
 
     pub fn access(&self) -> Access<'_> {
         let root = Box::leak(self.folder.path().join("machine").into_boxed_path());
-        Access { root, passwords: &self.passwords, timeout: self.timeout, interrupt: None }
+        Access { root, passwords: &self.passwords, timeout: self.timeout, interrupt: None, by_content: false }
     }
 
     pub fn at(&self, suffix: &str) -> PathBuf {

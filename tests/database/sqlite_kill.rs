@@ -58,7 +58,13 @@ fn child() {
     let folder = Path::new(&folder);
     let saved: SavedDatabase = serde_json::from_slice(&fs::read(folder.join("saved.json")).unwrap()).unwrap();
     let (root, passwords) = (folder.join("machine"), Passwords::default());
-    let access = Access { root: &root, passwords: &passwords, timeout: Duration::from_secs(60), interrupt: None };
+    let access = Access {
+        root: &root,
+        passwords: &passwords,
+        timeout: Duration::from_secs(60),
+        interrupt: None,
+        by_content: false,
+    };
     database::restore(&saved, &folder.join("dumps"), &access).unwrap();
 }
 

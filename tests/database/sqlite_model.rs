@@ -56,7 +56,8 @@ fn any_statements_between_dump_and_restore_are_undone() {
         .run(&(statements(), statements()), |(before, after)| {
             let (machine, dumps) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             let timeout = Duration::from_secs(60);
-            let access = Access { root: machine.path(), passwords: &passwords, timeout, interrupt: None };
+            let access =
+                Access { root: machine.path(), passwords: &passwords, timeout, interrupt: None, by_content: false };
             let path = machine.path().join("app.db");
             perform(&path, &before);
             let expected = told(&path);

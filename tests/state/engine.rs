@@ -40,7 +40,13 @@ fn an_interrupt_ends_a_backup_and_leaves_the_former_slot() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"!").unwrap();
     let (machine, passwords) = (ground.machine(), Passwords::default());
-    let live = Live { machine: &machine, systemd: None, passwords: &passwords, interrupt: Some(reader.as_fd()) };
+    let live = Live {
+        machine: &machine,
+        systemd: None,
+        passwords: &passwords,
+        interrupt: Some(reader.as_fd()),
+        by_content: false,
+    };
     let sealed = ground.store.begin(&name("app"), &name("app"), "").paths(declared(&["/etc/app"])).seal(live);
     assert!(matches!(sealed, Err(StateError::Interrupted(_))), "{sealed:?}");
     assert_eq!(ground.load().info().checksum, former);

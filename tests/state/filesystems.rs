@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::fs::IFlags;
-use updates::state::{RestoreError, Sealed, StateError, Store};
+use updates::state::{Live, RestoreError, Sealed, StateError, Store};
 
 use crate::disk::{Kind, Mount, ground, ground_with};
-use crate::ground::{Ground, declared, name};
+use crate::ground::{Ground, declared, name, settle};
 use crate::scene::{Scene, assert_same, lock};
 
 /// Metadata that not every file system has is set where it can be; what is there afterwards must come back.
@@ -83,6 +83,43 @@ fn everything_comes_back_from_a_slot_on_another_file_system() {
             goes_round(ground, &format!("{live:?} with its slot on {kept:?}"));
         }
     }
+}
+
+/// Overwrites a file's first block on the disk itself, behind the file system's back, and has the kernel read it again: what a
+/// power cut leaves of a write whose data came to the disk, and whose times did not.
+fn overwrite_on_disk(ground: &Ground, path: &str, content: &[u8]) {
+    let image = ground.folder.path().join("live.image");
+    let live = File::open(ground.at(path)).unwrap();
+    rustix::fs::syncfs(&live).unwrap();
+    let blocks = format!("blocks /machine{path}");
+    let told = Command::new("debugfs").args(["-R", &blocks]).arg(&image).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let block: u64 = told.split_whitespace().next().and_then(|first| first.parse().ok()).expect(&told);
+    let superblock = Command::new("dumpe2fs").arg("-h").arg(&image).output().unwrap();
+    let superblock = String::from_utf8_lossy(&superblock.stdout).into_owned();
+    let size = superblock.lines().find_map(|line| line.strip_prefix("Block size:")).unwrap();
+    let place = block * size.trim().parse::<u64>().unwrap();
+    File::options().write(true).open(image).unwrap().write_all_at(content, place).unwrap();
+    rustix::fs::fadvise(&live, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+}
+
+// faults: 8
+#[test]
+fn after_a_power_cut_content_counts_and_not_what_the_times_of_a_file_say() {
+    let Some(ground) = ground(Kind::Ext4, Some(Kind::Ext4)) else { return };
+    let old = "old ".repeat(256);
+    ground.write("/etc/app/data", &old);
+    settle(&ground);
+    ground.seal(&["/etc/app"]);
+    overwrite_on_disk(&ground, "/etc/app/data", "new ".repeat(256).as_bytes());
+    assert!(ground.read("/etc/app/data").starts_with("new "));
+    let (machine, backup) = (ground.machine(), ground.load());
+    // The same boot would have told of any write.
+    assert!(backup.plan(&machine).unwrap().is_empty());
+    let plan = backup.plan(Live { by_content: true, ..Live::from(&machine) }).unwrap();
+    assert_eq!(plan.differences().len(), 1);
+    plan.apply().unwrap();
+    assert_eq!(ground.read("/etc/app/data"), old);
 }
 
 #[test]

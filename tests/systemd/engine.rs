@@ -41,7 +41,7 @@ impl Slot {
 }
 
 fn live<'a>(systemd: &'a Systemd, passwords: &'a Passwords) -> Live<'a> {
-    Live { machine: &config::Machine::Host, systemd: Some(systemd), passwords, interrupt: None }
+    Live { machine: &config::Machine::Host, systemd: Some(systemd), passwords, interrupt: None, by_content: false }
 }
 
 #[test]

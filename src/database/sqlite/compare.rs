@@ -108,7 +108,7 @@ pub(in crate::database) fn is_as_saved(
     dump: Option<&Dump>,
     access: &Access<'_>,
 ) -> Option<bool> {
-    if is_unmoved(database, dump, access) {
+    if !access.by_content && is_unmoved(database, dump, access) {
         return Some(true);
     }
     let place = match Place::find(database, access) {

@@ -27,7 +27,7 @@ impl Begun {
         let module = backup.owner().clone();
         let former = history.in_flight()?.into_iter().find(|row| row.module == module);
         let restore = PersonsRestore { from: SlotPlace::of(layout, backup), forced_service_start };
-        let way_back = WayBack { restore: Some(restore), ..WayBack::default() };
+        let way_back = WayBack::restoring(restore);
         history.begin_module(run_id, &module, Phase::Main, 1, &way_back.payload())?;
         Ok(Self { module, former })
     }

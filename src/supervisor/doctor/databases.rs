@@ -27,7 +27,8 @@ pub(super) fn look(supervisor: &Supervisor) -> Vec<Finding> {
         }
         let mut passwords = Passwords::default();
         passwords.remember(&module.manifest.databases);
-        let access = Access { root: machine.root(), passwords: &passwords, timeout: PATIENCE, interrupt: None };
+        let (timeout, interrupt, by_content) = (PATIENCE, None, false);
+        let access = Access { root: machine.root(), passwords: &passwords, timeout, interrupt, by_content };
         for database in &module.manifest.databases {
             let label = format!("{} of {}", label(database), module.name);
             found.push(match require(database, &access) {
