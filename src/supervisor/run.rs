@@ -22,8 +22,8 @@ use super::{RunContext, Supervisor, modules, recover, replace, rot, sync};
 use crate::catalog::Catalog;
 use crate::fs::create_directory;
 use crate::history::History;
+use crate::program::{Note, Notes, Trial};
 use crate::record::{ExitStatus, ModuleStatus, OutsideWindow, RunKind, RunRecord};
-use crate::release::{Note, Notes, Trial};
 
 /// What `updates run` was asked for.
 #[derive(Debug, Clone)]

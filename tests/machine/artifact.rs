@@ -10,7 +10,7 @@ use super::archive::{built, output};
 use super::container::work;
 use super::support::Source;
 
-/// What stands before the version in the program; src/release/version.rs.
+/// What stands before the version in the program; src/program/version.rs.
 const MARK: &[u8] = b"updates-program-version=";
 
 /// Offers `version` in the source's root `index.json`, and commits. `instead` is a script that stands in the place of the

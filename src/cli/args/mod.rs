@@ -18,7 +18,7 @@ pub use versions::{CheckoutArgs, HoldArgs, ReleaseArgs, UnholdArgs, VersionsArgs
 
 /// Keeps this server current, and takes back what an update broke.
 #[derive(Debug, Parser)]
-#[command(name = "updates", version = updates::release::version(), propagate_version = true, max_term_width = 100)]
+#[command(name = "updates", version = updates::program::version(), propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

@@ -3,7 +3,7 @@
 use updates_protocol::SchemaVersion;
 
 use super::Finding;
-use crate::release::Held;
+use crate::program::Held;
 use crate::supervisor::{Supervisor, program_in_use};
 
 const CHECK: &str = "program";

@@ -5,7 +5,7 @@ use std::fmt;
 use updates_protocol::SchemaVersion;
 
 use crate::config::Layout;
-use crate::release::{Mistrust, Place};
+use crate::program::{Mistrust, Place};
 
 /// What is to run.
 #[derive(Debug)]

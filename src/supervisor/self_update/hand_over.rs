@@ -20,7 +20,7 @@ use updates_protocol::SchemaVersion;
 use super::choice::{Choice, choose};
 use crate::config::Layout;
 use crate::fs::PathError;
-use crate::release::{Note, Notes, Place, Trial, program_version, starts};
+use crate::program::{Note, Notes, Place, Trial, program_version, starts};
 use crate::supervisor::lock::RunLock;
 
 /// `PID VERSION`: this process was the installed program of that version.

@@ -6,7 +6,7 @@ use super::choice::{Choice, choose};
 use super::hand_over::handed_over_by;
 use crate::config::Layout;
 use crate::fs::PathError;
-use crate::release::{Held, Note, Notes, Place, Trial, holds, program_version};
+use crate::program::{Held, Note, Notes, Place, Trial, holds, program_version};
 
 /// Which program is in use, and what is remembered of others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

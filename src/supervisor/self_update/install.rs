@@ -13,7 +13,7 @@ use std::time::Duration;
 use updates_protocol::SchemaVersion;
 
 use crate::fs::{IoContext, PathError, exchange, remove_tree, rename_new, sync_file_system};
-use crate::release::{
+use crate::program::{
     Artifact, DownloadError, MAX_ARTIFACT, Mistrust, Origin, Place, ProbeError, UnpackError, download, probe, unpack,
 };
 use crate::source::{Revision, SourceError, SourceFile};

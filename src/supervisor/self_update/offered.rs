@@ -3,8 +3,8 @@
 use updates_protocol::SchemaVersion;
 
 use crate::config::{Config, Layout};
+use crate::program::{Artifact, MAX_INDEX, Note, Notes, Offer, Trial, is_held, platform, program_version};
 use crate::record::{Change, UpdateRecord};
-use crate::release::{Artifact, MAX_INDEX, Note, Notes, Offer, Trial, is_held, platform, program_version};
 use crate::source::{Cover, SourceFile};
 use crate::supervisor::sync::Found;
 

@@ -10,8 +10,8 @@ use updates_protocol::SchemaVersion;
 use super::choice::{Choice, choose};
 use super::hand_over::handed_over_by;
 use crate::fs::PathError;
+use crate::program::{Held, Mistrust, Note, Notes, Place, Trial, hold, program_version, release_all};
 use crate::record::ExitStatus;
-use crate::release::{Held, Mistrust, Note, Notes, Place, Trial, hold, program_version, release_all};
 use crate::supervisor::Supervisor;
 use crate::supervisor::lock::{LockError, RunLock};
 

@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::config::Layout;
 use crate::fs::IoContext;
 use crate::history::{self, History};
+use crate::program::{Probed, version};
 use crate::record::{ExitStatus, RunRecord};
-use crate::release::{Probed, version};
 use crate::supervisor::event::{Event, Observer};
 use crate::supervisor::{OneModule, OneOptions, Supervisor};
 
