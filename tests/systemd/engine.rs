@@ -145,9 +145,9 @@ fn a_client_of_a_socket_starts_nothing_over_half_restored_files() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Nobody accepts: more of them than the socket's backlog would wait for ever.
-            for _ in 0..1000 {
+            for _ in 0..4000 {
                 drop(UnixStream::connect("/run/t-socket"));
-                std::thread::sleep(Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(5));
                 if over.load(Ordering::Relaxed) {
                     return;
                 }

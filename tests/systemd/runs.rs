@@ -229,19 +229,19 @@ d.execute('CREATE TABLE note (text)'); d.execute('INSERT INTO note VALUES (1)');
         "started with before 1",
     ];
     assert_eq!(said, wanted);
-    let run = journal("updates");
+    let run = own_lines();
     assert!(run.contains("app"), "{run}");
     shell("systemctl reset-failed updates; rm -r /etc/systemd/system/updates.timer.d");
 }
 
-/// What `make install` puts in place, from this work tree.
+/// What a package puts in place, from this work tree.
 fn install_the_units() {
     let tree = env!("CARGO_MANIFEST_DIR");
     let built = Path::new(env!("CARGO_BIN_EXE_updates")).parent().unwrap().display().to_string();
     shell(&format!(
-        "install -D -t /usr/local/bin {built}/updates
-         install -D -t /usr/local/lib/updates {built}/updates-runner
-         cp -R {tree}/sandbox-profiles {tree}/runner/python /usr/local/lib/updates/
+        "install -D -t /usr/bin {built}/updates
+         install -D -t /usr/lib/updates {built}/updates-runner {tree}/packaging/guard/updates-guard
+         cp -R {tree}/sandbox-profiles {tree}/runner/python /usr/lib/updates/
          cp {tree}/packaging/systemd/updates.* /usr/lib/systemd/system/"
     ));
 }
@@ -253,6 +253,12 @@ fn journal(unit: &str) -> String {
     String::from_utf8(ran.unwrap().stdout).unwrap()
 }
 
+/// What the program told the journal itself.
+fn own_lines() -> String {
+    let ran = Command::new("journalctl").args(["--output=cat", "--no-pager", "--identifier=updates"]).output();
+    String::from_utf8(ran.unwrap().stdout).unwrap()
+}
+
 fn await_journal(unit: &str, line: &str) {
     for _ in 0..600 {
         if journal(unit).lines().any(|said| said == line) {
@@ -261,5 +267,5 @@ fn await_journal(unit: &str, line: &str) {
         shell("sleep 0.1");
     }
     shell("journalctl --no-pager --lines=40");
-    panic!("{unit} never said {line:?}:\n{}\nupdates said:\n{}", journal(unit), journal("updates"));
+    panic!("{unit} never said {line:?}:\n{}\nupdates said:\n{}", journal(unit), own_lines());
 }
