@@ -81,10 +81,10 @@ pub fn probe(program: &Path, arguments: &[OsString], environment: &[(&str, Strin
     }
 }
 
-/// Whether `program` starts at all: a library that it was linked to may be gone since its self-test, and once it is executed
+/// Whether `program` starts at all below `root`: a library that it was linked to may be gone since its self-test, and once it is executed
 /// nobody is left to go on without it.
-pub fn starts(program: &Path) -> Result<(), ProbeError> {
-    let Some(answer) = ask(Command::new(program).arg("--version"), PATIENCE)? else {
+pub fn starts(program: &Path, root: &Path) -> Result<(), ProbeError> {
+    let Some(answer) = ask(Command::new(program).arg("--root").arg(root).arg("--version"), PATIENCE)? else {
         return Err(ProbeError::Mute(format!("did not end within {} s", PATIENCE.as_secs())));
     };
     match answer.end() {

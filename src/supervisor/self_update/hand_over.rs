@@ -102,7 +102,7 @@ pub fn hand_over(what: &HandOver) -> Option<String> {
     }
     let program = Place::new(layout).program(&version);
     // Once it is executed, only the kernel's own refusals come back.
-    let error = match starts(&program) {
+    let error = match starts(&program, layout.root()) {
         Ok(()) => {
             let Err(error) = execute(&program, &own, None);
             error.to_string()
