@@ -101,8 +101,9 @@ pub fn hand_over(what: &HandOver) -> Option<String> {
         }
     }
     let program = Place::new(layout).program(&version);
-    // Once it is executed, only the kernel's own refusals come back.
-    let error = match starts(&program, layout.root()) {
+    // Once it is executed, only the kernel's own refusals come back. On trial each start is counted, and the guard acts.
+    let on_trial = matches!(Trial::read(layout), Ok(Some(trial)) if trial.version == version);
+    let error = match if on_trial { Ok(()) } else { starts(&program, layout.root()) } {
         Ok(()) => {
             let Err(error) = execute(&program, &own, None);
             error.to_string()
